@@ -1,0 +1,56 @@
+"""Networks and Gaussians as .safetensors with a JSON header that names kind and format version."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from emotalk_core.errors import ArtifactError
+from emotalk_core.media.atomic import atomic_path
+
+FORMAT_VERSION = 1
+
+
+def save_checkpoint(
+    path: Path, tensors: Mapping[str, Tensor], kind: str, header: Mapping[str, Any]
+) -> None:
+    """Write tensors with a header; whole or not at all.
+
+    Args:
+        kind: what it is ("avatar", "training_state", ...); loading asks for the same word.
+        header: JSON-ready facts (method, step, config block, ...).
+    """
+    meta = {
+        "kind": kind,
+        "format_version": str(FORMAT_VERSION),
+        "header": json.dumps(dict(header), sort_keys=True),
+    }
+    flat = {name: t.detach().cpu().contiguous().clone() for name, t in sorted(tensors.items())}
+    with atomic_path(Path(path)) as temporary:
+        save_file(flat, str(temporary), metadata=meta)
+
+
+def load_checkpoint(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read (tensors, header); ArtifactError on another kind, a newer version or a broken file."""
+    try:
+        with safe_open(str(path), framework="pt") as data:
+            meta = data.metadata() or {}
+            tensors = {name: data.get_tensor(name) for name in data.keys()}  # noqa: SIM118  (not a dict)
+    except (OSError, SafetensorError) as error:
+        raise ArtifactError(
+            f"{path}: not readable as safetensors ({error}); delete it and run again"
+        ) from error
+    if meta.get("kind") != kind:
+        raise ArtifactError(f"{path}: kind={meta.get('kind')}: wanted {kind}; give the right file")
+    if int(meta.get("format_version", 0)) > FORMAT_VERSION:
+        raise ArtifactError(
+            f"{path}: format_version={meta['format_version']}: this version reads up to "
+            f"{FORMAT_VERSION}; update emotalk"
+        )
+    return tensors, json.loads(meta["header"])

@@ -1,0 +1,49 @@
+"""One row of metrics.csv and the fixed column order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Order of columns in metrics.csv and every scores/*.csv.
+METRIC_COLUMNS = (
+    "subject",
+    "method",
+    "scenario",
+    "clip",
+    "metric",
+    "value",
+    "low",
+    "high",
+    "n_frames",
+    "evaluator",
+    "reference",
+    "frames_sha256",
+)
+TRIVIAL_METHODS = ("ground_truth", "chance", "mean_frame", "nearest_pose")
+SCENARIOS = ("self_reconstruction", "cross_audio", "emotion")
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """A measured number with the evaluator that produced it.
+
+    Attributes:
+        value: the metric over the clip; nan where undefined (an empty field in the CSV).
+        low, high: 95 % interval of the value; nan where none was computed.
+        evaluator: id of the measuring method or network, e.g. "facemesh-0.10.21".
+        reference: True only for the paper's own network; a packaged stand-in says False.
+        frames_sha256: hash over the scored frames (lossless pixels).
+    """
+
+    subject: str
+    method: str
+    scenario: str
+    clip: str
+    metric: str
+    value: float
+    n_frames: int
+    evaluator: str
+    reference: bool
+    frames_sha256: str
+    low: float = float("nan")
+    high: float = float("nan")
