@@ -1,0 +1,1 @@
+"""Sound to features, text to sound, and how far sound and lips are apart."""
