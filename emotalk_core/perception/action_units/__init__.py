@@ -1,0 +1,1 @@
+"""Seventeen action unit intensities from the tracked expression or an OpenFace table."""

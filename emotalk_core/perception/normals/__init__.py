@@ -1,0 +1,1 @@
+"""Camera-space normals inside the face from the tracked landmark mesh."""

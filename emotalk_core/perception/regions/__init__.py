@@ -1,0 +1,1 @@
+"""Label maps and soft head masks from frames and landmarks."""

@@ -1,0 +1,1 @@
+"""Teeth inside the open mouth by colour."""

@@ -1,0 +1,1 @@
+"""What lies behind the head: clean plate, and torso with the head removed and filled."""

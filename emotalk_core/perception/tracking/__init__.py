@@ -1,0 +1,1 @@
+"""Head tracking: landmarks of a clip in, person's neutral, poses, cameras, expression out."""
