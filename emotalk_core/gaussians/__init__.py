@@ -1,0 +1,1 @@
+"""The Gaussian engine: rasterizer, tri-plane hash grid, SSIM and densification behind one API."""

@@ -1,0 +1,1 @@
+"""Pure functions on torch tensors: rotations, pinhole projection, spherical harmonics, normals."""
