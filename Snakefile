@@ -1,0 +1,30 @@
+"""EmoTalk: from one person's video to an emotional 3D Gaussian talking head and its metric tables."""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/ingest.smk"
+include: "rules/perception.smk"
+include: "rules/speech.smk"
+include: "rules/emotion.smk"
+include: "rules/training.smk"
+include: "rules/evaluation.smk"
+include: "rules/report.smk"
+
+
+localrules:
+    all,
+    collect_metrics,
+    measure_action_units,
+
+
+rule all:
+    default_target: True
+    input:
+        [f"results/{name}/metrics.csv" for name in present_subjects()],

@@ -1,0 +1,56 @@
+"""The command line `emotalk` (also `python -m emotalk_core`): a sub-command comes in, an exit code goes out."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from emotalk_core.errors import EmotalkError
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    from emotalk_core.doctor import examine
+
+    fatal = False
+    for finding in examine():
+        sys.stdout.write(f"{finding.topic:<28} {finding.state:<10} {finding.note}\n")
+        fatal = fatal or finding.fatal
+    sys.stdout.write("This machine cannot run the pipeline yet.\n" if fatal else "Ready.\n")
+    return int(fatal)
+
+
+def _demo_actor(arguments: argparse.Namespace) -> int:
+    from emotalk_core.actor.stage import ActorSettings, make_actor_video
+
+    settings = ActorSettings(seed=arguments.seed, seconds=arguments.seconds)
+    make_actor_video(video=arguments.video, settings=settings, threads=arguments.threads)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="emotalk", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    doctor = commands.add_parser("doctor", help="what this machine can do")
+    doctor.set_defaults(run=_doctor)
+    actor = commands.add_parser("demo-actor", help="a video of the digital actor")
+    actor.add_argument("video", type=Path, help="where the .mp4 goes")
+    actor.add_argument("--seed", type=int, default=7, help="which person and which words")
+    actor.add_argument("--seconds", type=float, default=24.0, help="length of the clip, s")
+    actor.add_argument("--threads", type=int, default=1)
+    actor.set_defaults(run=_demo_actor)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one sub-command; an EmotalkError becomes one line on stderr and exit code 1."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    try:
+        code: int = arguments.run(arguments)
+    except EmotalkError as error:
+        sys.stderr.write(f"emotalk: {error}\n")
+        return 1
+    return code

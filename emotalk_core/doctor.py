@@ -1,0 +1,61 @@
+"""What this machine can do: packages, compute backends with a self-test, weights, external programs."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from emotalk_core.weights import state_of, weight_files, weights_folder
+
+PACKAGES = ("torch", "mediapipe", "cv2", "av", "librosa", "gsplat", "snakemake", "onnxruntime", "piper")
+OPTIONAL_PACKAGES = ("tinycudann",)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's report; `fatal` findings mean that the pipeline cannot run here."""
+
+    topic: str
+    state: str
+    note: str
+    fatal: bool = False
+
+
+def examine() -> Iterator[Finding]:
+    """All findings, cheap ones first."""
+    yield Finding("python", platform.python_version(), platform.machine())
+    yield Finding("cores", str(os.cpu_count()), "")
+    for name in PACKAGES:
+        found = importlib.util.find_spec(name) is not None
+        yield Finding(f"package {name}", "ok" if found else "MISSING", "" if found else "make install", not found)
+    for name in OPTIONAL_PACKAGES:
+        found = importlib.util.find_spec(name) is not None
+        yield Finding(f"package {name}", "ok" if found else "absent", "optional, GPU only")
+    yield from _backends()
+    yield from _weights()
+    for program, use in (("sbatch", "profiles/slurm"), ("FeatureExtraction", "OpenFace action units")):
+        where = shutil.which(program)
+        yield Finding(f"program {program}", "ok" if where else "absent", f"optional: {use}")
+
+
+def _backends() -> Iterator[Finding]:
+    from emotalk_core.gaussians import backends
+
+    reasons = backends.available()
+    for name, reason in reasons.items():
+        yield Finding(f"backend {name}", "absent" if reason else "ok", reason)
+    for line in backends.self_test():
+        yield Finding("self-test", "ok" if line.ok else "FAILED", line.message, not line.ok)
+
+
+def _weights() -> Iterator[Finding]:
+    for entry in weight_files().values():
+        state = state_of(entry)
+        note = f"sha256 {entry.sha256}"
+        if state != "present":
+            note += f"; optional, {entry.stand_in} stands in; look-up folder {weights_folder()}"
+        yield Finding(f"weights {entry.name}", state, note)

@@ -1,0 +1,110 @@
+"""Checked configuration, subject sources and the small helpers that every rule file uses."""
+
+import sys
+from pathlib import Path
+
+# The checkout's own core and scripts, also where another copy is installed.
+for folder in (workflow.basedir, f"{workflow.basedir}/workflow_scripts"):
+    sys.path.insert(0, str(folder))
+
+from _run_record import clear_stale_lock, mark_run, record_run
+from emotalk_core.code_version import code_version
+from emotalk_core.config import block, checked_config
+from emotalk_core.errors import EmotalkError
+from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+
+mark_run()
+if message := clear_stale_lock():
+    logger.info(message)
+try:
+    CONFIG = checked_config(config)
+except EmotalkError as error:
+    raise WorkflowError(str(error)) from None
+
+SEED = CONFIG["seed"]
+DEVICE = CONFIG["device"]
+METHODS = CONFIG["methods"]
+SCENARIOS = ["self_reconstruction", "cross_audio", "emotion"]
+SUBJECT = "results/{subject}"
+ENV = "../envs/core.yaml"
+# Artifact name -> file inside the subject's folder (docs/artifacts.md says what each holds).
+FILES = {
+    "manifest": "manifest.json",
+    "video": "video.mkv",
+    "audio": "audio.wav",
+    "track": "track.npz",
+    "cameras": "cameras.json",
+    "regions": "regions.mkv",
+    "alpha": "alpha.mkv",
+    "normals": "normals.mkv",
+    "torso": "torso.mkv",
+    "background": "background.png",
+    "action_units": "action_units.csv",
+    "valence_arousal": "valence_arousal.csv",
+    "speech": "speech.npz",
+    "quality_json": "quality.json",
+    "quality_png": "quality.png",
+    "bank_frames": "emotion_bank/frames.mkv",
+    "bank_regions": "emotion_bank/regions.mkv",
+    "bank_normals": "emotion_bank/normals.mkv",
+    "bank_index": "emotion_bank/index.csv",
+    "metrics": "metrics.csv",
+}
+# What training needs of a clip.
+CLIP = [name for name in list(FILES)[:13] if name not in ("audio", "background")]
+
+
+wildcard_constraints:
+    subject="[A-Za-z0-9_-]+",
+    method="[a-z0-9_]+",
+    scenario="|".join(SCENARIOS),
+
+
+def settings(*path):
+    """A rule's own config block as text (a changed key reruns its users only)."""
+    return block(CONFIG, *path)
+
+
+def artifacts(*names):
+    """Named artifact paths of a subject, for input and output sections."""
+    return {name: f"{SUBJECT}/{FILES[name]}" for name in names}
+
+
+def memory(megabytes):
+    """Memory request that doubles with every retry."""
+    return lambda wildcards, attempt: megabytes * 2 ** (attempt - 1)
+
+
+def subject_source(wildcards):
+    """Path of a subject's video: the user's file, or the synthetic actor's clip."""
+    entry = CONFIG["subjects"].get(wildcards.subject)
+    if entry is None:
+        raise WorkflowError(unknown_subject(wildcards.subject))
+    return entry.get("video") or f"results/{wildcards.subject}/source.mp4"
+
+
+def unknown_subject(name):
+    """The message for a subject that the configuration does not know."""
+    known = ", ".join(sorted(CONFIG["subjects"]))
+    return f"subject={name}: unknown; known: {known}; add it under `subjects:` in config.yaml"
+
+
+def present_subjects():
+    """Subjects whose input is there; the others are named once."""
+    here = {n: e for n, e in CONFIG["subjects"].items() if "actor" in e or Path(e["video"]).exists()}
+    for name, entry in CONFIG["subjects"].items():
+        if name not in here:
+            logger.warning(f"subject {name}: left out, its video {entry['video']} is not there")
+    return list(here)
+
+
+for target in workflow.dag_settings.targets if workflow.dag_settings else ():
+    parts = Path(target).parts
+    if len(parts) > 2 and parts[0] == "results" and parts[1] != "common":
+        if parts[1] not in CONFIG["subjects"]:
+            raise WorkflowError(unknown_subject(parts[1]))
+
+
+onstart:
+    record_run()

@@ -1,0 +1,84 @@
+"""Renders of the three scenarios, their scores beside the trivial rows, and the subject's metrics.csv."""
+
+
+rule render_scenario:
+    input:
+        **artifacts("manifest", "track", "cameras", "torso", "action_units", "valence_arousal", "speech"),
+        checkpoint=f"{SUBJECT}/avatars/{{method}}/avatar.safetensors",
+    output:
+        render=f"{SUBJECT}/renders/{{method}}/{{scenario}}.mkv",
+        render_table=f"{SUBJECT}/renders/{{method}}/{{scenario}}.csv",
+    log:
+        f"{SUBJECT}/logs/render_scenario_{{method}}_{{scenario}}.log",
+    params:
+        settings=settings("render"),
+        seed=SEED,
+        device=DEVICE,
+        code=code_version("serving.stage"),
+    conda:
+        ENV
+    threads: CONFIG["render"]["threads"]
+    resources:
+        mem_mb=memory(2000),
+    script:
+        "../workflow_scripts/render_scenario.py"
+
+
+rule score_scenario:
+    input:
+        **artifacts("manifest", "video", "track", "regions", "action_units", "valence_arousal", "audio"),
+        render=f"{SUBJECT}/renders/{{method}}/{{scenario}}.mkv",
+        render_table=f"{SUBJECT}/renders/{{method}}/{{scenario}}.csv",
+    output:
+        scores=f"{SUBJECT}/scores/{{method}}/{{scenario}}.csv",
+    log:
+        f"{SUBJECT}/logs/score_scenario_{{method}}_{{scenario}}.log",
+    params:
+        settings=settings("evaluation"),
+        seed=SEED,
+        code=code_version("evaluation.stage"),
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+    script:
+        "../workflow_scripts/score_scenario.py"
+
+
+rule score_baselines:
+    input:
+        **artifacts("manifest", "video", "track", "regions", "action_units", "valence_arousal", "audio"),
+    output:
+        scores=f"{SUBJECT}/scores/baselines.csv",
+    log:
+        f"{SUBJECT}/logs/score_baselines.log",
+    params:
+        settings=settings("evaluation"),
+        seed=SEED,
+        code=code_version("evaluation.stage"),
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+    script:
+        "../workflow_scripts/score_baselines.py"
+
+
+rule collect_metrics:
+    input:
+        scores=SCORES,
+    output:
+        **artifacts("metrics"),
+    log:
+        f"{SUBJECT}/logs/collect_metrics.log",
+    params:
+        code=code_version("evaluation.stage"),
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(500),
+    script:
+        "../workflow_scripts/collect_metrics.py"

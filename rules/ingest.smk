@@ -1,0 +1,40 @@
+"""Video in: the synthetic actor's clip, head-centred crop at 25 fps, sound at 16 kHz, offset, split."""
+
+
+rule demo_actor:
+    output:
+        video=f"{SUBJECT}/source.mp4",
+    log:
+        f"{SUBJECT}/logs/demo_actor.log",
+    params:
+        settings=lambda wildcards: settings("subjects", wildcards.subject, "actor"),
+        code=code_version("actor.stage"),
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+    script:
+        "../workflow_scripts/demo_actor.py"
+
+
+rule ingest:
+    input:
+        source=subject_source,
+    output:
+        manifest=f"{SUBJECT}/manifest.json",
+        video=f"{SUBJECT}/video.mkv",
+        audio=f"{SUBJECT}/audio.wav",
+    log:
+        f"{SUBJECT}/logs/ingest.log",
+    params:
+        settings=settings("ingest"),
+        seed=SEED,
+        code=code_version("perception.ingest.stage"),
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+    script:
+        "../workflow_scripts/ingest.py"

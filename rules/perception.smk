@@ -1,0 +1,135 @@
+"""What is seen: head tracking, regions, normals, what lies behind the head, action units, emotion, quality."""
+
+
+rule track_head:
+    input:
+        **artifacts("manifest", "video"),
+    output:
+        **artifacts("track", "cameras"),
+    log:
+        f"{SUBJECT}/logs/track_head.log",
+    params:
+        settings=settings("tracking"),
+        seed=SEED,
+        code=code_version("perception.tracking.stage"),
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+    script:
+        "../workflow_scripts/track_head.py"
+
+
+rule segment_regions:
+    input:
+        **artifacts("manifest", "video", "track"),
+    output:
+        **artifacts("regions", "alpha"),
+    log:
+        f"{SUBJECT}/logs/segment_regions.log",
+    params:
+        settings=settings("regions"),
+        code=code_version("perception.regions.stage"),
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+    script:
+        "../workflow_scripts/segment_regions.py"
+
+
+rule estimate_normals:
+    input:
+        **artifacts("manifest", "video", "track", "cameras", "regions"),
+    output:
+        **artifacts("normals"),
+    log:
+        f"{SUBJECT}/logs/estimate_normals.log",
+    params:
+        settings=settings("normals"),
+        code=code_version("perception.normals.stage"),
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+    script:
+        "../workflow_scripts/estimate_normals.py"
+
+
+rule separate_torso:
+    input:
+        **artifacts("manifest", "video", "track", "regions", "alpha"),
+    output:
+        **artifacts("torso", "background"),
+    log:
+        f"{SUBJECT}/logs/separate_torso.log",
+    params:
+        settings=settings("torso"),
+        code=code_version("perception.torso.stage"),
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+    script:
+        "../workflow_scripts/separate_torso.py"
+
+
+rule measure_action_units:
+    input:
+        **artifacts("manifest", "track"),
+    output:
+        **artifacts("action_units"),
+    log:
+        f"{SUBJECT}/logs/measure_action_units.log",
+    params:
+        settings=settings("action_units"),
+        code=code_version("perception.action_units.stage"),
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+    script:
+        "../workflow_scripts/measure_action_units.py"
+
+
+rule read_emotion:
+    input:
+        **artifacts("manifest", "video", "track"),
+    output:
+        **artifacts("valence_arousal"),
+    log:
+        f"{SUBJECT}/logs/read_emotion.log",
+    params:
+        settings=settings("emotion_reader"),
+        code=code_version("perception.emotion.stage"),
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+    script:
+        "../workflow_scripts/read_emotion.py"
+
+
+rule check_quality:
+    input:
+        **artifacts("manifest", "video", "track", "regions", "alpha", "normals", "torso", "action_units", "valence_arousal", "speech"),
+    output:
+        **artifacts("quality_json", "quality_png"),
+    log:
+        f"{SUBJECT}/logs/check_quality.log",
+    params:
+        settings=settings("quality"),
+        code=code_version("evaluation.quality.stage"),
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+    script:
+        "../workflow_scripts/check_quality.py"

@@ -1,0 +1,37 @@
+"""What is heard: speech features of the subject, and synthesized sentences that all subjects share."""
+
+
+rule extract_speech_features:
+    input:
+        **artifacts("manifest", "audio"),
+    output:
+        **artifacts("speech"),
+    log:
+        f"{SUBJECT}/logs/extract_speech_features.log",
+    params:
+        settings=settings("speech"),
+        code=code_version("speech.stage"),
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+    script:
+        "../workflow_scripts/extract_speech_features.py"
+
+
+rule synthesize_sentence:
+    output:
+        wav="results/common/speech/sentence_{index}.wav",
+    log:
+        "results/common/logs/synthesize_sentence_{index}.log",
+    params:
+        settings=settings("synthesis"),
+        code=code_version("speech.synthesis.stage"),
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+    script:
+        "../workflow_scripts/synthesize_sentence.py"

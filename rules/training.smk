@@ -1,0 +1,98 @@
+"""Staged training: mouth and face side by side, then emotion, then the border fix (one loop, stages are data)."""
+
+
+rule train_mouth:
+    input:
+        **artifacts(*CLIP),
+    output:
+        checkpoint=f"{SUBJECT}/avatars/{{method}}/mouth.safetensors",
+    log:
+        f"{SUBJECT}/logs/train_mouth_{{method}}.log",
+    params:
+        settings=settings("training", "mouth"),
+        stage="mouth",
+        model=settings("model"),
+        seed=SEED,
+        device=DEVICE,
+        code=code_version("training.stage"),
+    conda:
+        ENV
+    threads: CONFIG["training"]["threads"]["mouth"]
+    resources:
+        mem_mb=memory(3000),
+    script:
+        "../workflow_scripts/train_stage.py"
+
+
+rule train_face:
+    input:
+        **artifacts(*CLIP),
+    output:
+        checkpoint=f"{SUBJECT}/avatars/{{method}}/face.safetensors",
+    log:
+        f"{SUBJECT}/logs/train_face_{{method}}.log",
+    params:
+        settings=settings("training", "face"),
+        stage="face",
+        model=settings("model"),
+        seed=SEED,
+        device=DEVICE,
+        code=code_version("training.stage"),
+    conda:
+        ENV
+    threads: CONFIG["training"]["threads"]["face"]
+    resources:
+        mem_mb=memory(3000),
+    script:
+        "../workflow_scripts/train_stage.py"
+
+
+rule train_emotion:
+    input:
+        **artifacts(*CLIP, "bank_frames", "bank_regions", "bank_normals", "bank_index"),
+        mouth=f"{SUBJECT}/avatars/{{method}}/mouth.safetensors",
+        face=f"{SUBJECT}/avatars/{{method}}/face.safetensors",
+    output:
+        checkpoint=f"{SUBJECT}/avatars/{{method}}/emotion.safetensors",
+    log:
+        f"{SUBJECT}/logs/train_emotion_{{method}}.log",
+    params:
+        settings=settings("training", "emotion"),
+        stage="emotion",
+        model=settings("model"),
+        seed=SEED,
+        device=DEVICE,
+        code=code_version("training.stage"),
+    conda:
+        ENV
+    threads: CONFIG["training"]["threads"]["emotion"]
+    resources:
+        mem_mb=memory(4000),
+    script:
+        "../workflow_scripts/train_stage.py"
+
+
+rule train_avatar:
+    input:
+        **artifacts(*CLIP),
+        mouth=f"{SUBJECT}/avatars/{{method}}/mouth.safetensors",
+        face=f"{SUBJECT}/avatars/{{method}}/face.safetensors",
+        emotion=f"{SUBJECT}/avatars/{{method}}/emotion.safetensors",
+    output:
+        checkpoint=f"{SUBJECT}/avatars/{{method}}/avatar.safetensors",
+    log:
+        f"{SUBJECT}/logs/train_avatar_{{method}}.log",
+    params:
+        settings=settings("training", "avatar"),
+        stage="avatar",
+        model=settings("model"),
+        seed=SEED,
+        device=DEVICE,
+        code=code_version("training.stage"),
+    conda:
+        ENV
+    threads: CONFIG["training"]["threads"]["avatar"]
+    resources:
+        mem_mb=memory(3000),
+    script:
+        "../workflow_scripts/train_stage.py"
