@@ -84,6 +84,13 @@ def subject_source(wildcards):
     return entry.get("video") or f"results/{wildcards.subject}/source.mp4"
 
 
+def driving_sound(wildcards):
+    """Sound files that drive a scenario: synthesized sentences by name, or the user's own files."""
+    names = CONFIG["driving"].get(wildcards.scenario, [])
+    shared = "results/common/speech"
+    return [f"{shared}/{n}.wav" if n.startswith("sentence_") else n for n in names]
+
+
 def unknown_subject(name):
     """The message for a subject that the configuration does not know."""
     known = ", ".join(sorted(CONFIG["subjects"]))
@@ -92,10 +99,16 @@ def unknown_subject(name):
 
 def present_subjects():
     """Subjects whose input is there; the others are named once."""
-    here = {n: e for n, e in CONFIG["subjects"].items() if "actor" in e or Path(e["video"]).exists()}
+    here = {
+        n: e
+        for n, e in CONFIG["subjects"].items()
+        if "actor" in e or Path(e["video"]).exists()
+    }
     for name, entry in CONFIG["subjects"].items():
         if name not in here:
-            logger.warning(f"subject {name}: left out, its video {entry['video']} is not there")
+            logger.warning(
+                f"subject {name}: left out, its video {entry['video']} is not there"
+            )
     return list(here)
 
 

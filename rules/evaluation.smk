@@ -3,82 +3,110 @@
 
 rule render_scenario:
     input:
-        **artifacts("manifest", "track", "cameras", "torso", "action_units", "valence_arousal", "speech"),
+        **artifacts(
+            "manifest",
+            "track",
+            "cameras",
+            "torso",
+            "action_units",
+            "valence_arousal",
+            "speech",
+        ),
         checkpoint=f"{SUBJECT}/avatars/{{method}}/avatar.safetensors",
+        driving=driving_sound,
     output:
         render=f"{SUBJECT}/renders/{{method}}/{{scenario}}.mkv",
         render_table=f"{SUBJECT}/renders/{{method}}/{{scenario}}.csv",
     log:
         f"{SUBJECT}/logs/render_scenario_{{method}}_{{scenario}}.log",
-    params:
-        settings=settings("render"),
-        seed=SEED,
-        device=DEVICE,
-        code=code_version("serving.stage"),
     conda:
         ENV
     threads: CONFIG["render"]["threads"]
     resources:
         mem_mb=memory(2000),
+    params:
+        settings=settings("render"),
+        seed=SEED,
+        device=DEVICE,
+        code=code_version("serving.stage"),
     script:
         "../workflow_scripts/render_scenario.py"
 
 
 rule score_scenario:
     input:
-        **artifacts("manifest", "video", "track", "regions", "action_units", "valence_arousal", "audio"),
+        **artifacts(
+            "manifest",
+            "video",
+            "track",
+            "regions",
+            "action_units",
+            "valence_arousal",
+            "audio",
+        ),
         render=f"{SUBJECT}/renders/{{method}}/{{scenario}}.mkv",
         render_table=f"{SUBJECT}/renders/{{method}}/{{scenario}}.csv",
     output:
         scores=f"{SUBJECT}/scores/{{method}}/{{scenario}}.csv",
     log:
         f"{SUBJECT}/logs/score_scenario_{{method}}_{{scenario}}.log",
-    params:
-        settings=settings("evaluation"),
-        seed=SEED,
-        code=code_version("evaluation.stage"),
     conda:
         ENV
     threads: 1
     resources:
         mem_mb=memory(2000),
+    params:
+        settings=settings("evaluation"),
+        seed=SEED,
+        code=code_version("evaluation.stage"),
     script:
         "../workflow_scripts/score_scenario.py"
 
 
 rule score_baselines:
     input:
-        **artifacts("manifest", "video", "track", "regions", "action_units", "valence_arousal", "audio"),
+        **artifacts(
+            "manifest",
+            "video",
+            "track",
+            "regions",
+            "action_units",
+            "valence_arousal",
+            "audio",
+        ),
     output:
         scores=f"{SUBJECT}/scores/baselines.csv",
     log:
         f"{SUBJECT}/logs/score_baselines.log",
-    params:
-        settings=settings("evaluation"),
-        seed=SEED,
-        code=code_version("evaluation.stage"),
     conda:
         ENV
     threads: 1
     resources:
         mem_mb=memory(2000),
+    params:
+        settings=settings("evaluation"),
+        seed=SEED,
+        code=code_version("evaluation.stage"),
     script:
         "../workflow_scripts/score_baselines.py"
 
 
 rule collect_metrics:
     input:
-        scores=SCORES,
+        scores=[
+            *[f"{SUBJECT}/scores/{m}/{s}.csv" for m in METHODS for s in SCENARIOS],
+            f"{SUBJECT}/scores/baselines.csv",
+        ],
     output:
         **artifacts("metrics"),
     log:
         f"{SUBJECT}/logs/collect_metrics.log",
-    params:
-        code=code_version("evaluation.stage"),
     conda:
         ENV
     threads: 1
     resources:
         mem_mb=memory(500),
+    params:
+        code=code_version("evaluation.stage"),
     script:
         "../workflow_scripts/collect_metrics.py"

@@ -6,14 +6,14 @@ rule demo_actor:
         video=f"{SUBJECT}/source.mp4",
     log:
         f"{SUBJECT}/logs/demo_actor.log",
-    params:
-        settings=lambda wildcards: settings("subjects", wildcards.subject, "actor"),
-        code=code_version("actor.stage"),
     conda:
         ENV
     threads: 1
     resources:
         mem_mb=memory(2000),
+    params:
+        settings=lambda wildcards: settings("subjects", wildcards.subject, "actor"),
+        code=code_version("actor.stage"),
     script:
         "../workflow_scripts/demo_actor.py"
 
@@ -27,14 +27,14 @@ rule ingest:
         audio=f"{SUBJECT}/audio.wav",
     log:
         f"{SUBJECT}/logs/ingest.log",
-    params:
-        settings=settings("ingest"),
-        seed=SEED,
-        code=code_version("perception.ingest.stage"),
     conda:
         ENV
     threads: 1
     resources:
         mem_mb=memory(2000),
+    params:
+        settings=settings("ingest"),
+        seed=SEED,
+        code=code_version("perception.ingest.stage"),
     script:
         "../workflow_scripts/ingest.py"

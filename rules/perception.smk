@@ -8,15 +8,15 @@ rule track_head:
         **artifacts("track", "cameras"),
     log:
         f"{SUBJECT}/logs/track_head.log",
-    params:
-        settings=settings("tracking"),
-        seed=SEED,
-        code=code_version("perception.tracking.stage"),
     conda:
         ENV
     threads: 1
     resources:
         mem_mb=memory(2000),
+    params:
+        settings=settings("tracking"),
+        seed=SEED,
+        code=code_version("perception.tracking.stage"),
     script:
         "../workflow_scripts/track_head.py"
 
@@ -28,14 +28,14 @@ rule segment_regions:
         **artifacts("regions", "alpha"),
     log:
         f"{SUBJECT}/logs/segment_regions.log",
-    params:
-        settings=settings("regions"),
-        code=code_version("perception.regions.stage"),
     conda:
         ENV
     threads: 1
     resources:
         mem_mb=memory(2000),
+    params:
+        settings=settings("regions"),
+        code=code_version("perception.regions.stage"),
     script:
         "../workflow_scripts/segment_regions.py"
 
@@ -47,14 +47,14 @@ rule estimate_normals:
         **artifacts("normals"),
     log:
         f"{SUBJECT}/logs/estimate_normals.log",
-    params:
-        settings=settings("normals"),
-        code=code_version("perception.normals.stage"),
     conda:
         ENV
     threads: 1
     resources:
         mem_mb=memory(2000),
+    params:
+        settings=settings("normals"),
+        code=code_version("perception.normals.stage"),
     script:
         "../workflow_scripts/estimate_normals.py"
 
@@ -66,14 +66,14 @@ rule separate_torso:
         **artifacts("torso", "background"),
     log:
         f"{SUBJECT}/logs/separate_torso.log",
-    params:
-        settings=settings("torso"),
-        code=code_version("perception.torso.stage"),
     conda:
         ENV
     threads: 1
     resources:
         mem_mb=memory(2000),
+    params:
+        settings=settings("torso"),
+        code=code_version("perception.torso.stage"),
     script:
         "../workflow_scripts/separate_torso.py"
 
@@ -85,14 +85,14 @@ rule measure_action_units:
         **artifacts("action_units"),
     log:
         f"{SUBJECT}/logs/measure_action_units.log",
-    params:
-        settings=settings("action_units"),
-        code=code_version("perception.action_units.stage"),
     conda:
         ENV
     threads: 1
     resources:
         mem_mb=memory(1000),
+    params:
+        settings=settings("action_units"),
+        code=code_version("perception.action_units.stage"),
     script:
         "../workflow_scripts/measure_action_units.py"
 
@@ -104,32 +104,43 @@ rule read_emotion:
         **artifacts("valence_arousal"),
     log:
         f"{SUBJECT}/logs/read_emotion.log",
-    params:
-        settings=settings("emotion_reader"),
-        code=code_version("perception.emotion.stage"),
     conda:
         ENV
     threads: 1
     resources:
         mem_mb=memory(2000),
+    params:
+        settings=settings("emotion_reader"),
+        code=code_version("perception.emotion.stage"),
     script:
         "../workflow_scripts/read_emotion.py"
 
 
 rule check_quality:
     input:
-        **artifacts("manifest", "video", "track", "regions", "alpha", "normals", "torso", "action_units", "valence_arousal", "speech"),
+        **artifacts(
+            "manifest",
+            "video",
+            "track",
+            "regions",
+            "alpha",
+            "normals",
+            "torso",
+            "action_units",
+            "valence_arousal",
+            "speech",
+        ),
     output:
         **artifacts("quality_json", "quality_png"),
     log:
         f"{SUBJECT}/logs/check_quality.log",
-    params:
-        settings=settings("quality"),
-        code=code_version("evaluation.quality.stage"),
     conda:
         ENV
     threads: 1
     resources:
         mem_mb=memory(2000),
+    params:
+        settings=settings("quality"),
+        code=code_version("evaluation.quality.stage"),
     script:
         "../workflow_scripts/check_quality.py"

@@ -3,19 +3,27 @@
 
 rule write_report:
     input:
-        **artifacts("manifest", "metrics", "quality_json", "quality_png", "video", "track", "torso"),
+        **artifacts(
+            "manifest",
+            "metrics",
+            "quality_json",
+            "quality_png",
+            "video",
+            "track",
+            "torso",
+        ),
     output:
         report=f"{SUBJECT}/report.html",
         picture=f"{SUBJECT}/report.png",
     log:
         f"{SUBJECT}/logs/write_report.log",
-    params:
-        settings=settings("report"),
-        code=code_version("evaluation.report.stage"),
     conda:
         ENV
     threads: 1
     resources:
         mem_mb=memory(2000),
+    params:
+        settings=settings("report"),
+        code=code_version("evaluation.report.stage"),
     script:
         "../workflow_scripts/write_report.py"

@@ -8,14 +8,14 @@ rule extract_speech_features:
         **artifacts("speech"),
     log:
         f"{SUBJECT}/logs/extract_speech_features.log",
-    params:
-        settings=settings("speech"),
-        code=code_version("speech.stage"),
     conda:
         ENV
     threads: 1
     resources:
         mem_mb=memory(2000),
+    params:
+        settings=settings("speech"),
+        code=code_version("speech.stage"),
     script:
         "../workflow_scripts/extract_speech_features.py"
 
@@ -25,13 +25,13 @@ rule synthesize_sentence:
         wav="results/common/speech/sentence_{index}.wav",
     log:
         "results/common/logs/synthesize_sentence_{index}.log",
-    params:
-        settings=settings("synthesis"),
-        code=code_version("speech.synthesis.stage"),
     conda:
         ENV
     threads: 1
     resources:
         mem_mb=memory(2000),
+    params:
+        settings=settings("synthesis"),
+        code=code_version("speech.synthesis.stage"),
     script:
         "../workflow_scripts/synthesize_sentence.py"

@@ -8,6 +8,11 @@ rule train_mouth:
         checkpoint=f"{SUBJECT}/avatars/{{method}}/mouth.safetensors",
     log:
         f"{SUBJECT}/logs/train_mouth_{{method}}.log",
+    conda:
+        ENV
+    threads: CONFIG["training"]["threads"]["mouth"]
+    resources:
+        mem_mb=memory(3000),
     params:
         settings=settings("training", "mouth"),
         stage="mouth",
@@ -15,11 +20,6 @@ rule train_mouth:
         seed=SEED,
         device=DEVICE,
         code=code_version("training.stage"),
-    conda:
-        ENV
-    threads: CONFIG["training"]["threads"]["mouth"]
-    resources:
-        mem_mb=memory(3000),
     script:
         "../workflow_scripts/train_stage.py"
 
@@ -31,6 +31,11 @@ rule train_face:
         checkpoint=f"{SUBJECT}/avatars/{{method}}/face.safetensors",
     log:
         f"{SUBJECT}/logs/train_face_{{method}}.log",
+    conda:
+        ENV
+    threads: CONFIG["training"]["threads"]["face"]
+    resources:
+        mem_mb=memory(3000),
     params:
         settings=settings("training", "face"),
         stage="face",
@@ -38,11 +43,6 @@ rule train_face:
         seed=SEED,
         device=DEVICE,
         code=code_version("training.stage"),
-    conda:
-        ENV
-    threads: CONFIG["training"]["threads"]["face"]
-    resources:
-        mem_mb=memory(3000),
     script:
         "../workflow_scripts/train_stage.py"
 
@@ -56,6 +56,11 @@ rule train_emotion:
         checkpoint=f"{SUBJECT}/avatars/{{method}}/emotion.safetensors",
     log:
         f"{SUBJECT}/logs/train_emotion_{{method}}.log",
+    conda:
+        ENV
+    threads: CONFIG["training"]["threads"]["emotion"]
+    resources:
+        mem_mb=memory(4000),
     params:
         settings=settings("training", "emotion"),
         stage="emotion",
@@ -63,11 +68,6 @@ rule train_emotion:
         seed=SEED,
         device=DEVICE,
         code=code_version("training.stage"),
-    conda:
-        ENV
-    threads: CONFIG["training"]["threads"]["emotion"]
-    resources:
-        mem_mb=memory(4000),
     script:
         "../workflow_scripts/train_stage.py"
 
@@ -82,6 +82,11 @@ rule train_avatar:
         checkpoint=f"{SUBJECT}/avatars/{{method}}/avatar.safetensors",
     log:
         f"{SUBJECT}/logs/train_avatar_{{method}}.log",
+    conda:
+        ENV
+    threads: CONFIG["training"]["threads"]["avatar"]
+    resources:
+        mem_mb=memory(3000),
     params:
         settings=settings("training", "avatar"),
         stage="avatar",
@@ -89,10 +94,5 @@ rule train_avatar:
         seed=SEED,
         device=DEVICE,
         code=code_version("training.stage"),
-    conda:
-        ENV
-    threads: CONFIG["training"]["threads"]["avatar"]
-    resources:
-        mem_mb=memory(3000),
     script:
         "../workflow_scripts/train_stage.py"

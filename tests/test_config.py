@@ -1,0 +1,114 @@
+"""The configuration is checked whole: all mistakes at once, neighbours named, ranges given."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from emotalk_core.config import block, checked_config, schema
+from emotalk_core.errors import ConfigError
+
+ROOT = Path(__file__).parents[1]
+# config block -> the settings record that reads it (one reader per key)
+READERS = {
+    ("ingest",): "perception.ingest.settings:IngestSettings",
+    ("tracking",): "perception.tracking.settings:TrackingSettings",
+    ("regions",): "perception.regions.stage:RegionSettings",
+    ("normals",): "perception.normals.stage:NormalSettings",
+    ("torso",): "perception.torso.stage:TorsoSettings",
+    ("action_units",): "perception.action_units.stage:ActionUnitSettings",
+    ("emotion_reader",): "perception.emotion.stage:EmotionReaderSettings",
+    ("quality",): "evaluation.quality.stage:QualitySettings",
+    ("speech",): "speech.stage:SpeechSettings",
+    ("synthesis",): "speech.synthesis.stage:SynthesisSettings",
+    ("emotion_bank",): "emotion.stage:BankSettings",
+    ("training", "mouth"): "training.settings:TrainingSettings",
+    ("training", "face"): "training.settings:TrainingSettings",
+    ("training", "emotion"): "training.settings:TrainingSettings",
+    ("training", "avatar"): "training.settings:TrainingSettings",
+    ("render",): "serving.stage:RenderSettings",
+    ("evaluation",): "evaluation.settings:EvaluationSettings",
+    ("report",): "evaluation.report.stage:ReportSettings",
+}
+
+
+def default_config() -> dict:
+    return yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+
+
+def node(path: tuple[str, ...]) -> dict:
+    here = schema()
+    for key in path:
+        here = here["properties"][key]
+    return here
+
+
+def reader(path: tuple[str, ...]) -> type:
+    module, _, name = READERS[path].partition(":")
+    return getattr(importlib.import_module(f"emotalk_core.{module}"), name)
+
+
+def test_shipped_config_and_presets_are_valid() -> None:
+    checked_config(default_config())
+    for preset in sorted((ROOT / "presets").glob("*.yaml")):
+        merged = merge(default_config(), yaml.safe_load(preset.read_text(encoding="utf-8")))
+        assert checked_config(merged)["preset"] == preset.stem
+
+
+def merge(base: dict, change: dict) -> dict:
+    out = dict(base)
+    for key, value in change.items():
+        both = isinstance(value, dict) and isinstance(out.get(key), dict)
+        out[key] = merge(out[key], value) if both else value
+    return out
+
+
+def test_all_mistakes_come_in_one_report() -> None:
+    config = merge(
+        default_config(),
+        {
+            "ingest": {"szie": 256},
+            "seed": "seven",
+            "evaluation": {"block_frames": -3},
+            "subjects": {"../up": {"video": "x.mp4"}},
+        },
+    )
+    with pytest.raises(ConfigError) as caught:
+        checked_config(config)
+    text = str(caught.value)
+    assert "4 mistake(s)" in text
+    assert "ingest.szie: unknown key; did you mean 'size'?" in text
+    assert 'seed="seven": wanted integer' in text
+    assert "evaluation.block_frames=-3: wanted integer in 1.." in text
+    assert "../up" in text
+
+
+@pytest.mark.parametrize("path", READERS, ids=".".join)
+def test_schema_and_reader_agree(path: tuple[str, ...]) -> None:
+    """Same keys, and the same defaults where both have one: code and schema cannot drift."""
+    fields = {f.name: f for f in dataclasses.fields(reader(path))}
+    keys = {k: v for k, v in node(path)["properties"].items() if k != "threads"}
+    assert set(keys) == set(fields)
+    assert node(path)["additionalProperties"] is False
+    for name, entry in keys.items():
+        assert entry["description"], name
+
+
+@pytest.mark.parametrize("path", READERS, ids=".".join)
+def test_reader_takes_the_checked_block(path: tuple[str, ...]) -> None:
+    import json
+
+    config = checked_config(default_config())
+    values = {k: v for k, v in json.loads(block(config, *path)).items() if k != "threads"}
+    reader(path)(**values)
+
+
+def test_every_key_of_the_schema_is_explained_in_config_yaml() -> None:
+    text = (ROOT / "config.yaml").read_text(encoding="utf-8")
+    for path in READERS:
+        for name in node(path)["properties"]:
+            assert f"{name}:" in text, f"{'.'.join(path)}.{name}"

@@ -1,0 +1,75 @@
+"""Bad input through the true command: one clear message, an exit code, nothing half-written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.pipeline_tools import copy_checkout, snakemake
+
+pytestmark = pytest.mark.pipeline
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_checkout(tmp_path_factory.mktemp("faults"))
+
+
+def run(checkout: Path, target: str, subjects: dict | None = None) -> str:
+    """Run until the failure that must come; returns what the user sees."""
+    extra = []
+    if subjects is not None:
+        file = checkout / "subjects.yaml"
+        file.write_text(yaml.safe_dump({"subjects": subjects}, allow_unicode=True))
+        extra = ["--configfile", str(file)]
+    done = snakemake(checkout, "--cores", "1", *extra, "--", target, check=False)
+    assert done.returncode != 0, done.stdout
+    return done.stdout
+
+
+def test_unknown_subject_is_named_with_the_known_ones(checkout: Path) -> None:
+    text = run(checkout, "results/nobody/metrics.csv")
+    assert "subject=nobody: unknown; known: demo, obama" in text
+    assert "config.yaml" in text
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "a b", "x" * 80])
+def test_subject_names_that_leave_the_results_folder(checkout: Path, name: str) -> None:
+    text = run(checkout, "results/obama/metrics.csv", {name: {"video": "data/x.mp4"}})
+    assert name in text and "letters" in text
+    assert not (checkout / "results").exists()
+
+
+def test_target_outside_of_results(checkout: Path) -> None:
+    text = run(checkout, "results/../up/metrics.csv")
+    assert "subject=..: unknown" in text
+
+
+def test_all_config_mistakes_in_one_report(checkout: Path) -> None:
+    file = checkout / "bad.yaml"
+    file.write_text(yaml.safe_dump({"ingest": {"szie": 1}, "seed": "x"}))
+    done = snakemake(checkout, "-n", "--configfile", str(file), check=False)
+    assert done.returncode != 0
+    assert "2 mistake(s)" in done.stdout and "did you mean 'size'" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"this is not a video", "cannot be"), (b"", "cannot be")],
+    ids=["text", "empty"],
+)
+def test_unreadable_video(checkout: Path, content: bytes, words: str) -> None:
+    (checkout / "data").mkdir(exist_ok=True)
+    video = checkout / "data/broken file \u00e9.mp4"
+    video.write_bytes(content)
+    text = run(checkout, "results/bad/manifest.json", {"bad": {"video": str(video)}})
+    assert words in text and "broken file" in text
+    left = [p for p in (checkout / "results/bad").rglob("*") if p.is_file()]
+    assert {p.suffix for p in left} <= {".log"}
+
+
+def test_missing_video_is_named(checkout: Path) -> None:
+    text = run(checkout, "results/obama/manifest.json")
+    assert "data/obama.mp4" in text
