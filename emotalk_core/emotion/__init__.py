@@ -1,0 +1,1 @@
+"""Continuous emotion: the valence-arousal circle, emotional face generators and the image bank."""

@@ -1,0 +1,136 @@
+"""Filmed frames and emotion points in, images with labels, normals and checks out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future
+from contextlib import ExitStack
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from emotalk_core.emotion.basis import PersonNeutral
+from emotalk_core.emotion.generator import EmotionalFaceGenerator
+from emotalk_core.emotion.poisson import CloneSettings, clone_face
+from emotalk_core.emotion.quality import FaceQuality, QualityLimits, check_face
+from emotalk_core.emotion.warping import warp_labels, warp_normals
+from emotalk_core.perception.landmarks import LandmarkDetector
+from emotalk_core.perception.landmarks.packaged import FaceMeshLandmarks
+
+
+@dataclass(frozen=True)
+class SourceFrame:
+    """One filmed frame with everything that its edits need.
+
+    Attributes:
+        index: frame number in the clip.
+        image, labels, normals: as in video.mkv, regions.mkv, normals.mkv.
+        landmarks: tracked landmarks, px.
+    """
+
+    index: int
+    image: UInt8[np.ndarray, "H W 3"]
+    labels: UInt8[np.ndarray, "H W"]
+    normals: UInt8[np.ndarray, "H W 3"]
+    landmarks: Float[np.ndarray, "478 2"]
+
+
+@dataclass(frozen=True)
+class BankImage:
+    """One row of the bank."""
+
+    source_frame: int
+    valence: float
+    arousal: float
+    image: UInt8[np.ndarray, "H W 3"]
+    labels: UInt8[np.ndarray, "H W"]
+    normals: UInt8[np.ndarray, "H W 3"]
+    quality: FaceQuality
+
+
+class BankMaker:
+    """Edits frames and checks the edits; a context manager, since it holds landmark detectors.
+
+    Every image depends on its frame and its point alone, so the result does not depend on how the
+    work is spread over threads.
+
+    Args:
+        generator: emotional face generator.
+        person: the person's neutral face.
+        clone: rectangles for Poisson cloning, None for the generator's whole image.
+        limits: when an image is rejected.
+        executor: runs the edits of a frame, at most `threads` at a time; None runs them in line.
+        threads: number of landmark detectors.
+    """
+
+    def __init__(
+        self,
+        generator: EmotionalFaceGenerator,
+        person: PersonNeutral,
+        clone: CloneSettings | None,
+        limits: QualityLimits,
+        executor: Executor | None = None,
+        threads: int = 1,
+    ) -> None:
+        self._generator, self._person = generator, person
+        self._clone, self._limits = clone, limits
+        self._executor, self._threads = executor, threads
+        self._stack = ExitStack()
+        self._detectors: SimpleQueue[LandmarkDetector] = SimpleQueue()
+        self._warm = False
+
+    def __enter__(self) -> BankMaker:
+        for _ in range(self._threads):
+            self._detectors.put(self._stack.enter_context(FaceMeshLandmarks(static=True)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def edits(self, source: SourceFrame, points: Float[np.ndarray, "K 2"]) -> Iterator[BankImage]:
+        """The frame at every point, in the order of the points."""
+        before = self._detect(source.image)
+        if not self._warm:
+            # each detector's first face touches the process' error stream: never two at a time
+            for _ in range(self._threads):
+                self._detect(source.image)
+            self._warm = True
+        if self._executor is None:
+            yield from (self._edit(source, before, v, a) for v, a in points.tolist())
+            return
+        jobs: list[Future[BankImage]] = [
+            self._executor.submit(self._edit, source, before, v, a) for v, a in points.tolist()
+        ]
+        for job in jobs:
+            yield job.result()
+
+    def _detect(self, image: UInt8[np.ndarray, "H W 3"]) -> Float[np.ndarray, "478 3"] | None:
+        detector = self._detectors.get()
+        try:
+            return detector.detect(image)
+        finally:
+            self._detectors.put(detector)
+
+    def _edit(
+        self,
+        source: SourceFrame,
+        before: Float[np.ndarray, "478 3"] | None,
+        valence: float,
+        arousal: float,
+    ) -> BankImage:
+        face = self._generator.generate(
+            source.image, source.landmarks, valence, arousal, self._person
+        )
+        if self._clone is not None:
+            face = clone_face(source.image, source.landmarks, face, self._clone)
+        return BankImage(
+            source_frame=source.index,
+            valence=valence,
+            arousal=arousal,
+            image=face.image,
+            labels=warp_labels(source.labels, face.flow),
+            normals=warp_normals(source.normals, face.flow, face.depth),
+            quality=check_face(face, before, self._detect(face.image), self._limits),
+        )
