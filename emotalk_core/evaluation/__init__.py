@@ -1,0 +1,1 @@
+"""Evaluation: metrics with intervals and trivial rows, input quality, and the report page."""

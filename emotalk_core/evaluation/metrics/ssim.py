@@ -1,0 +1,72 @@
+"""Structural similarity of the whole frame and the head: two pictures in, -1..1 out."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from emotalk_core.evaluation.metrics.base import SELF, FrameEvidence, Metric, Terms, mean_term
+
+WINDOW = 11  # px, window of the SSIM paper and of all neighbouring projects
+SIGMA = 1.5  # px
+K1, K2 = 0.01, 0.03  # the SSIM paper's stabilisers, for a data range of 1
+BORDER = WINDOW // 2  # windows that leave the picture do not count (as in skimage)
+
+
+def _blur(image: Float[np.ndarray, "H W C"]) -> Float[np.ndarray, "H W C"]:
+    return cv2.GaussianBlur(
+        image, (WINDOW, WINDOW), SIGMA, sigmaY=SIGMA, borderType=cv2.BORDER_REFLECT
+    )
+
+
+def ssim_map(
+    render: UInt8[np.ndarray, "H W 3"], truth: UInt8[np.ndarray, "H W 3"]
+) -> Float[np.ndarray, "h w"]:
+    """SSIM per pixel, mean over channels, without the 5 px border.
+
+    Gaussian window 11 px with sigma 1.5 px, population covariance, data range 1: the same numbers
+    as skimage (gaussian_weights=True, use_sample_covariance=False) and, away from the border that
+    torchmetrics mirrors, as torchmetrics.
+    """
+    x, y = render.astype(np.float64) / 255.0, truth.astype(np.float64) / 255.0
+    mean_x, mean_y = _blur(x), _blur(y)
+    var_x = _blur(x * x) - mean_x**2
+    var_y = _blur(y * y) - mean_y**2
+    cov = _blur(x * y) - mean_x * mean_y
+    c1, c2 = K1**2, K2**2
+    numerator = (2 * mean_x * mean_y + c1) * (2 * cov + c2)
+    denominator = (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
+    return (numerator / denominator).mean(axis=2)[BORDER:-BORDER, BORDER:-BORDER]
+
+
+def ssim(
+    render: UInt8[np.ndarray, "H W 3"],
+    truth: UInt8[np.ndarray, "H W 3"],
+    mask: Bool[np.ndarray, "H W"] | None = None,
+) -> float:
+    """Mean of `ssim_map`, over a mask if one is given; nan when the mask is empty."""
+    values = ssim_map(render, truth)
+    if mask is None:
+        return float(values.mean())
+    inside = mask[BORDER:-BORDER, BORDER:-BORDER]
+    return float(values[inside].mean()) if inside.any() else float("nan")
+
+
+def _full(frame: FrameEvidence) -> Terms | None:
+    return None if frame.source is None else (ssim(frame.render, frame.source),)
+
+
+def _head(frame: FrameEvidence) -> Terms | None:
+    if frame.source is None or frame.head is None or not frame.head.any():
+        return None
+    return (ssim(frame.render, frame.source, frame.head),)
+
+
+METRICS = tuple(
+    Metric(name, terms, mean_term, "image", (SELF,), "higher", "", meaning)
+    for name, terms, meaning in (
+        ("ssim_full", _full, "SSIM of the whole frame (window 11, sigma 1.5)"),
+        ("ssim_head", _head, "mean of the SSIM map inside the dilated head mask"),
+    )
+)

@@ -1,0 +1,202 @@
+"""Renders in, scores with evaluator ids and intervals out; a subject's scores into metrics.csv."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, UInt8
+
+from emotalk_core.errors import ArtifactError, ConfigError, explain
+from emotalk_core.evaluation import baselines
+from emotalk_core.evaluation.audio_lips import LipRidge, fit_lip_ridge, frame_features
+from emotalk_core.evaluation.collection import collect_tables
+from emotalk_core.evaluation.frames import SubjectFrames, check_render, read_render_table
+from emotalk_core.evaluation.metrics.base import EMOTION, SELF
+from emotalk_core.evaluation.readers import open_readers
+from emotalk_core.evaluation.scoring import (
+    ALL_CLIPS,
+    Subject,
+    check_clips,
+    gather_evidence,
+    measure,
+    metric_rows,
+    metrics_of,
+)
+from emotalk_core.evaluation.settings import EvaluationSettings
+from emotalk_core.media.audio import read_audio
+from emotalk_core.media.tables import read_table, write_rows, write_table
+from emotalk_core.media.video import VideoReader, frames_sha256
+from emotalk_core.types.manifest import FPS, SAMPLE_RATE
+from emotalk_core.types.metrics import SCENARIOS, MetricRow
+
+logger = logging.getLogger(__name__)
+Frames = Iterable[UInt8[np.ndarray, "H W 3"]]
+# Frames of one table row range; called once to measure and once to hash, so it must start afresh.
+FrameSource = Callable[[Sequence[int]], Frames]
+
+
+def _subject_ridge(frames: SubjectFrames, audio: Path) -> tuple[LipRidge, np.ndarray]:
+    """The subject's ridge, fitted on valid training frames, and the features of the whole clip."""
+    features = frame_features(read_audio(audio), frames.manifest.n_frames)
+    train = np.flatnonzero(frames.valid[: frames.manifest.n_train])
+    return fit_lip_ridge(features[train], frames.lip_opening[train]), features
+
+
+def expected_lips(
+    frames: SubjectFrames, audio: Path, clips: Iterable[str], clip_audio: Mapping[str, Path]
+) -> dict[str, Float[np.ndarray, " A"]]:
+    """Lip opening that the sound of every clip lets expect, per 25 fps audio frame.
+
+    `audio` is the subject's own sound; it is also that of clips that `clip_audio` (clip -> wav of
+    other speech) does not name.
+    """
+    ridge, own = _subject_ridge(frames, audio)
+    expected = {}
+    for clip in clips:
+        if clip in clip_audio:
+            samples = read_audio(clip_audio[clip])
+            features = frame_features(samples, len(samples) * FPS // SAMPLE_RATE + 1)
+        else:
+            features = own
+        expected[clip] = ridge.predict(features)
+    return expected
+
+
+def score_frames(
+    source: FrameSource,
+    table: pd.DataFrame,
+    subject: Subject,
+    scenario: str,
+    method: str,
+    settings: EvaluationSettings,
+    seed: int,
+) -> list[MetricRow]:
+    """Measure the frames of a table with every metric of the scenario."""
+    check_clips(table)
+    metrics = metrics_of(scenario, subject)
+    every = list(range(len(table)))
+    evidence = gather_evidence(source(every), table, subject, scenario)
+    clips = measure(evidence, metrics, len(table), f"score {method} {scenario}")
+    hashes = {ALL_CLIPS: frames_sha256(source(every))}
+    if len(clips) > 1:
+        for clip in clips:
+            rows = np.flatnonzero(table["clip"] == clip.name).tolist()
+            hashes[clip.name] = frames_sha256(source(rows))
+    row = partial(MetricRow, subject=subject.name, method=method, scenario=scenario)
+    evaluators = subject.readers.evaluators
+    return metric_rows(clips, metrics, row, evaluators, hashes, settings.bootstrap, seed)
+
+
+def _check_scenario(scenario: str) -> None:
+    if scenario not in SCENARIOS:
+        raise ConfigError(explain("scenario", scenario, f"wanted one of {SCENARIOS}", "correct it"))
+
+
+def score_scenario(
+    *,
+    subject: str,
+    method: str,
+    scenario: str,
+    manifest: Path,
+    video: Path,
+    regions: Path,
+    track: Path,
+    action_units: Path,
+    valence_arousal: Path,
+    audio: Path,
+    render: Path,
+    render_table: Path,
+    scores: Path,
+    settings: EvaluationSettings,
+    seed: int,
+    threads: int,
+    clip_audio: Mapping[str, Path] | None = None,
+) -> None:
+    """Score one render of one method in one scenario.
+
+    `audio` is the subject's audio.wav, `clip_audio` maps a clip name in the render's table to the
+    wav that drove it (cross_audio, emotion), `scores` is written with METRIC_COLUMNS.
+
+    Raises:
+        ArtifactError: lengths, sizes or columns disagree (file and rule are named).
+    """
+    _check_scenario(scenario)
+    cv2.setNumThreads(threads)
+    with SubjectFrames(manifest, video, regions, track) as frames, VideoReader(render) as reader:
+        table = read_render_table(render_table, frames.manifest)
+        check_render(render, reader, table, frames.manifest)
+        clips = table["clip"].unique().tolist()
+        lips = expected_lips(frames, audio, clips, clip_audio or {})
+        if scenario != SELF:
+            lips = {clip: lips[clip] for clip in clips if clip in (clip_audio or {})}
+        with open_readers(scenario, action_units, valence_arousal, track) as readers:
+            person = Subject(subject, frames, readers, lips)
+            source: FrameSource = lambda rows: (reader[i] for i in rows)  # noqa: E731
+            rows = score_frames(source, table, person, scenario, method, settings, seed)
+    write_rows(scores, rows)
+
+
+def score_baselines(
+    *,
+    subject: str,
+    manifest: Path,
+    video: Path,
+    regions: Path,
+    track: Path,
+    action_units: Path,
+    valence_arousal: Path,
+    audio: Path,
+    scores: Path,
+    settings: EvaluationSettings,
+    seed: int,
+    threads: int,
+) -> None:
+    """Score what costs nothing: the truth itself, chance, the mean frame and the nearest pose.
+
+    ground_truth, mean_frame and nearest_pose are scored on the test part as self-reconstruction;
+    mean_frame also as an answer to the 12 emotion points (a face that ignores what is asked for);
+    chance is computed, not drawn.
+
+    Raises:
+        ArtifactError: lengths, sizes or columns disagree (file and rule are named).
+    """
+    cv2.setNumThreads(threads)
+    rows: list[MetricRow] = baselines.chance_rows(subject)
+    with SubjectFrames(manifest, video, regions, track) as frames:
+        table = baselines.test_table(frames.manifest)
+        lips = expected_lips(frames, audio, table["clip"].unique().tolist(), {})
+        mean = baselines.mean_frame(frames)
+        nearest = baselines.nearest_poses(frames)
+        first = frames.manifest.n_train
+        sources: dict[str, FrameSource] = {
+            "ground_truth": lambda test: (frames.picture(first + i) for i in test),
+            "mean_frame": lambda test: (mean for _ in test),
+            "nearest_pose": lambda test: (frames.picture(int(nearest[i])) for i in test),
+        }
+        with open_readers(SELF, action_units, valence_arousal, track) as readers:
+            person = Subject(subject, frames, readers, lips)
+            for method, source in sources.items():
+                rows += score_frames(source, table, person, SELF, method, settings, seed)
+        still: FrameSource = lambda points: (mean for _ in points)  # noqa: E731
+        with open_readers(EMOTION, action_units, valence_arousal, track) as readers:
+            person = Subject(subject, frames, readers, {})
+            points = baselines.points_table(frames.manifest)
+            rows += score_frames(still, points, person, EMOTION, "mean_frame", settings, seed)
+    write_rows(scores, rows)
+
+
+def collect_metrics(*, subject: str, scores: list[Path], metrics: Path) -> None:
+    """Join the scores of a subject into one checked, sorted table.
+
+    Raises:
+        ArtifactError: a table has foreign rows, double rows or a broken value.
+    """
+    if not scores:
+        raise ArtifactError(f"{metrics}: no score tables were given; add a method to the config")
+    write_table(metrics, collect_tables(subject, {p: read_table(p) for p in scores}))
