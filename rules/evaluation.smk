@@ -46,6 +46,7 @@ rule score_scenario:
         ),
         render=f"{SUBJECT}/renders/{{method}}/{{scenario}}.mkv",
         render_table=f"{SUBJECT}/renders/{{method}}/{{scenario}}.csv",
+        driving=driving_sound,
     output:
         scores=f"{SUBJECT}/scores/{{method}}/{{scenario}}.csv",
     log:

@@ -41,7 +41,7 @@ class Job:
 
     def inputs(self, name: str) -> list[Path]:
         """Paths of a named list of inputs."""
-        value = getattr(self._snakemake.input, name)
+        value = getattr(self._snakemake.input, name, [])
         return [Path(value)] if isinstance(value, str) else [Path(v) for v in value]
 
     def paths(self, *names: str) -> dict[str, Path]:

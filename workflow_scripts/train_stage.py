@@ -1,0 +1,30 @@
+"""Rules train_mouth, train_face, train_emotion, train_avatar: one stage of an avatar."""
+
+from _stage import stage
+
+CLIP = (
+    *("manifest", "video", "track", "cameras", "regions", "alpha", "normals", "torso"),
+    *("action_units", "valence_arousal", "speech"),
+)
+EARLIER = {"emotion": ("mouth", "face"), "avatar": ("mouth", "face", "emotion")}
+BANK = ("frames", "regions", "normals", "index")
+
+with stage(snakemake) as job:
+    from emotalk_core.training.settings import TrainingSettings
+    from emotalk_core.training.stage import train_stage
+
+    name = job.params.stage
+    output = job.output("checkpoint")
+    train_stage(
+        stage=name,
+        method=job.wildcards["method"],
+        **job.paths(*CLIP),
+        bank={k: job.input(f"bank_{k}") for k in BANK} if name == "emotion" else None,
+        previous={k: job.input(k) for k in EARLIER.get(name, ())},
+        output=output,
+        state=output.with_name(f"{name}.state.safetensors"),
+        settings=job.settings(TrainingSettings),
+        seed=job.params.seed,
+        threads=job.threads,
+        device=job.params.device,
+    )
