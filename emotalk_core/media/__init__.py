@@ -1,1 +1,1 @@
-"""The only room that touches the disk: video, audio, tables, arrays, checkpoints, progress, all written whole."""
+"""The only room that touches the disk: video, audio, tables, arrays, checkpoints, written whole."""

@@ -45,7 +45,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 
 def _remove_leftovers(target: Path) -> None:
-    """Delete temporaries of `target` that a killed process left (one writer per target at a time)."""
+    """Delete temporaries of `target` that a killed process left (a target has one writer)."""
     for old in target.parent.glob(f".*.{glob.escape(target.name)}"):
         if old.name.split(".")[1].isdigit():
             old.unlink(missing_ok=True)
@@ -79,3 +79,15 @@ def sha256_file(path: Path) -> str:
         while chunk := handle.read(CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def together(*targets: Path) -> Iterator[None]:
+    """Files that make sense only together: when the block fails, none of them stays."""
+    try:
+        yield
+    except BaseException:
+        for target in targets:
+            with contextlib.suppress(OSError):
+                Path(target).unlink(missing_ok=True)
+        raise

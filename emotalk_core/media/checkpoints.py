@@ -23,6 +23,8 @@ def save_checkpoint(
     """Write tensors with a header; whole or not at all.
 
     Args:
+        path: a .safetensors file.
+        tensors: by name; stored on the CPU.
         kind: what it is ("avatar", "training_state", ...); loading asks for the same word.
         header: JSON-ready facts (method, step, config block, ...).
     """

@@ -12,7 +12,7 @@ LOG_EVERY_SECONDS = 5.0  # often enough to see life, rare enough for a log file
 
 
 class Progress:
-    """Counts steps of one task and logs `label 120/900 (13 %) 24.1/s, 32 s left, loss=0.03` every few seconds."""
+    """Counts steps of a task; logs `label 120/900 (13 %) 24.1/s, 32 s left, loss=0.03` at times."""
 
     def __init__(self, label: str, total: int, logger: logging.Logger, start: int = 0) -> None:
         self._label, self._total, self._logger = label, total, logger
@@ -32,12 +32,11 @@ class Progress:
         left = (self._total - self._done) / max(rate, 1e-9)
         extra = "".join(f", {k}={v:.4g}" for k, v in numbers.items())
         share = 100 * self._done // max(self._total, 1)
-        return f"{self._label} {self._done}/{self._total} ({share} %) {rate:.1f}/s, {left:.0f} s left{extra}"
+        done = f"{self._label} {self._done}/{self._total} ({share} %)"
+        return f"{done} {rate:.1f}/s, {left:.0f} s left{extra}"
 
 
-def track(
-    items: Iterable[Item], label: str, total: int, logger: logging.Logger
-) -> Iterator[Item]:
+def track(items: Iterable[Item], label: str, total: int, logger: logging.Logger) -> Iterator[Item]:
     """Yield items and log progress."""
     progress = Progress(label, total, logger)
     for item in items:

@@ -1,7 +1,8 @@
-"""CSV tables with a fixed column order and a fixed number format, and .npz arrays without pickle."""
+"""CSV tables of fixed column order and number format, and .npz arrays without pickle."""
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +21,7 @@ FLOAT_FORMAT = "%.6g"  # six digits: more than any metric means, and the same by
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV (UTF-8, newline \\n, six significant digits), whole or not at all."""
+    """Write a table as CSV (UTF-8, line feeds, six significant digits), whole or not at all."""
     write_text(path, table.to_csv(index=False, float_format=FLOAT_FORMAT, lineterminator="\n"))
 
 
@@ -35,7 +36,8 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     missing = [c for c in columns if c not in table.columns]
     if missing:
         raise ArtifactError(
-            f"{path}: columns {missing} are missing (has {list(table.columns)}); delete it and run again"
+            f"{path}: columns {missing} are missing (has {list(table.columns)}); "
+            "delete it and run again"
         )
     return table
 
@@ -50,9 +52,15 @@ def write_arrays(path: Path, **arrays: np.ndarray) -> None:
     """Write named arrays as .npz without pickle; equal arrays give equal bytes."""
     for name, value in arrays.items():
         if np.asarray(value).dtype == object:
-            raise ArtifactError(f"{path}: array {name} has dtype object; store strings as 'U' arrays")
-    with atomic_path(Path(path)) as temporary, temporary.open("wb") as out:
-        np.savez_compressed(out, **arrays)
+            raise ArtifactError(
+                f"{path}: array {name} has dtype object; store strings as 'U' arrays"
+            )
+    with atomic_path(Path(path)) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, value in arrays.items():
+            entry = zipfile.ZipInfo(f"{name}.npy")  # carries no time of day: same bytes every time
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(entry, "w", force_zip64=True) as out:
+                np.lib.format.write_array(out, np.asarray(value), allow_pickle=False)
 
 
 def read_arrays(path: Path, names: Sequence[str] = ()) -> dict[str, np.ndarray]:
@@ -91,13 +99,16 @@ def write_cameras(path: Path, cameras: CameraPath) -> None:
 
 
 def check_length(name: str, got: int, wanted: int, made_by: str) -> None:
-    """Frame counts agree everywhere: raise ArtifactError when an artifact disagrees with the manifest."""
+    """Frame counts agree everywhere: ArtifactError when one disagrees with the manifest."""
     if got != wanted:
         raise ArtifactError(
-            f"{name}: has {got} frames, the manifest says {wanted}; delete it so that rule {made_by} makes it again"
+            f"{name}: has {got} frames, the manifest says {wanted}; "
+            f"delete it so that rule {made_by} makes it again"
         )
 
 
 def describe(values: Mapping[str, Any]) -> str:
     """`key=value` pairs in one line for logs, floats with four digits."""
-    return " ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in values.items())
+    return " ".join(
+        f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in values.items()
+    )

@@ -1,7 +1,8 @@
-"""Lossless all-intra video artifacts (FFV1 in Matroska): write streams of frames, read any frame exactly."""
+"""Lossless all-intra video artifacts (FFV1 in Matroska): write streams, read any frame exactly."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
@@ -38,7 +39,8 @@ class VideoWriter:
         return self
 
     def _open(self, height: int, width: int, layout: str) -> None:
-        # bitexact: no encoder version or random segment UID in the header, so equal frames give equal bytes
+        # bitexact: no encoder version or random segment UID in the header, so equal frames give
+        # equal bytes
         self._container = av.open(
             str(self._temporary), "w", format="matroska", options={"fflags": "+bitexact"}
         )
@@ -83,14 +85,21 @@ class VideoWriter:
             try:
                 self._finish()
             except BaseException as failure:
+                self._abandon()
                 if not self._context.__exit__(type(failure), failure, failure.__traceback__):
                     raise
             else:
                 self._context.__exit__(None, None, None)
             return
-        if self._container is not None:
-            self._container.close()
+        self._abandon()
         self._context.__exit__(kind, error, trace)
+
+    def _abandon(self) -> None:
+        """Close a file that will not be kept; a full disk lets even that fail."""
+        if self._container is not None:
+            with contextlib.suppress(av.FFmpegError, OSError):
+                self._container.close()
+            self._container = None
 
 
 def write_video(path: Path, frames: Iterable[UInt8[np.ndarray, "..."]], fps: int = FPS) -> int:
@@ -104,7 +113,8 @@ def write_video(path: Path, frames: Iterable[UInt8[np.ndarray, "..."]], fps: int
 class VideoReader:
     """Random access to a lossless artifact written by `VideoWriter`.
 
-    `reader[i]` gives [H,W,3] RGB (or [H,W] for one-plane files) uint8; iteration is sequential and fast.
+    `reader[i]` gives [H,W,3] RGB (or [H,W] for one-plane files) uint8; iteration is sequential
+    and fast.
     Not shared between threads: open one reader per thread.
     """
 
@@ -118,7 +128,8 @@ class VideoReader:
                 f"{path}: not readable as video ({error}); delete it and run again"
             ) from error
         self.fps = int(self._stream.average_rate or FPS)
-        self.width, self.height = self._stream.codec_context.width, self._stream.codec_context.height
+        codec = self._stream.codec_context
+        self.width, self.height = codec.width, codec.height
         self._layout = "gray" if self._stream.codec_context.pix_fmt == "gray" else "rgb24"
         self._length: int | None = None
         self._position = 0  # index of the frame that decode() gives next
@@ -204,8 +215,11 @@ def write_h264(
     """Write a viewable MP4 (H.264 yuv420p, AAC sound) for people; metrics never read it.
 
     Args:
+        path: an .mp4 file.
         frames: RGB uint8, even height and width.
         audio_wav: 16-bit wav that is muxed as sound, or None.
+        fps: frames per second.
+        crf: quality of x264, smaller is better (18 looks lossless).
         comment: provenance text that goes into the container's metadata.
     """
     with atomic_path(Path(path)) as temporary, av.open(str(temporary), "w", format="mp4") as out:

@@ -1,1 +1,1 @@
-"""Pictures in, what they show out: one folder per task, each with a packaged and a reference way."""
+"""Pictures in, what they show out: a folder per task, each with a packaged and a reference way."""

@@ -1,0 +1,163 @@
+"""Stage `ingest`: any video of a talking person in; manifest.json, video.mkv and audio.wav out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from emotalk_core.errors import InputError
+from emotalk_core.media.atomic import sha256_file, together
+from emotalk_core.media.audio import write_wav
+from emotalk_core.media.progress import Progress
+from emotalk_core.media.source import SourceVideo
+from emotalk_core.media.tables import describe, write_manifest
+from emotalk_core.media.video import VideoWriter, expect_frames
+from emotalk_core.perception.ingest.framing import crop_and_resize, square_crop
+from emotalk_core.perception.ingest.lips import lip_signals
+from emotalk_core.perception.ingest.settings import IngestSettings
+from emotalk_core.perception.ingest.sound import check_sound, shift_and_fit
+from emotalk_core.perception.ingest.survey import Survey, survey_source
+from emotalk_core.perception.ingest.timing import nearest_frames, sample_count
+from emotalk_core.perception.landmarks.packaged import FaceMeshLandmarks
+from emotalk_core.speech.av_offset import OffsetEstimate, estimate_offset
+from emotalk_core.types.manifest import FPS, SAMPLE_RATE, Manifest, train_frames
+from emotalk_core.types.names import check_subject_name
+
+LOG = logging.getLogger(__name__)
+
+Crop = tuple[int, int, int, int]
+
+
+def ingest_video(
+    *,
+    source: Path,
+    subject: str,
+    manifest: Path,
+    video: Path,
+    audio: Path,
+    settings: IngestSettings,
+    seed: int,
+    threads: int,
+) -> None:
+    """Crop the head, resample to 25 fps and 16 kHz, bring sound and lips together.
+
+    Args:
+        source: any container, size, rotation, frame rate, sound.
+        subject: name of the results folder.
+        manifest: where manifest.json goes.
+        video: where the lossless crop goes, [T,S,S,3] RGB.
+        audio: where the 16 kHz mono sound goes, exactly T/25 s.
+        settings: config block `ingest`.
+        seed: unused, ingest draws nothing; every stage has it.
+        threads: decoder threads; changes no pixel.
+
+    Raises:
+        InputError: the video cannot be used; one cause and one next step.
+    """
+    check_subject_name(subject)
+    origin = SourceVideo(source, threads)
+    sound = origin.sound()
+    check_sound(source, sound, settings.min_loudness)
+    found = survey_source(origin, settings)
+    n_frames = _frame_count(source, found, sound, settings)
+    crop = square_crop(found.faces, found.height, found.width, settings.face_share)
+    with together(manifest, video, audio):
+        with VideoWriter(video) as writer:
+            lips = _write_crops(origin, found, crop, n_frames, settings.size, writer)
+            offset = estimate_offset(lips, sound)
+            applied = _applied_seconds(offset, settings)
+            write_wav(audio, shift_and_fit(sound, applied, sample_count(n_frames)))
+        facts = Manifest(
+            subject=subject,
+            source_name=source.name,
+            source_sha256=sha256_file(source),
+            width=settings.size,
+            height=settings.size,
+            n_frames=n_frames,
+            n_samples=sample_count(n_frames),
+            crop=crop,
+            av_offset_frames=round(offset.seconds * FPS, 4),
+            av_offset_confidence=round(offset.confidence, 4),
+            n_train=train_frames(n_frames),
+            provenance=_provenance(found, applied),
+        )
+        write_manifest(manifest, facts)
+        expect_frames(video, n_frames, "ingest")
+    LOG.info("%s", describe({"frames": n_frames, "crop": crop, "offset": offset.seconds}))
+
+
+def _frame_count(source: Path, found: Survey, sound: np.ndarray, settings: IngestSettings) -> int:
+    """Frames at 25 fps for which there are both picture and sound."""
+    in_sound = len(sound) * FPS // SAMPLE_RATE
+    n_frames = min(round(found.duration * FPS), in_sound)
+    if n_frames < settings.min_seconds * FPS:
+        raise InputError(
+            f"{source}: the sound ends after {len(sound) / SAMPLE_RATE:.2f} s: wanted at least "
+            f"{settings.min_seconds:g} s of picture and sound; give a longer clip"
+        )
+    return n_frames
+
+
+def _write_crops(
+    origin: SourceVideo,
+    found: Survey,
+    crop: Crop,
+    n_frames: int,
+    size: int,
+    writer: VideoWriter,
+) -> Float32[np.ndarray, "T L"]:
+    """Second walk: write the 25 fps crops and measure the lips; one frame in memory."""
+    progress = Progress("ingest", n_frames, LOG)
+    signals: list[Float32[np.ndarray, " L"]] = []
+    with FaceMeshLandmarks() as detector:
+        for image in _resampled(origin, found, crop, n_frames, size):
+            writer.write(image)
+            signals.append(lip_signals(detector.detect(image)))
+            progress.step()
+    return np.stack(signals)
+
+
+def _resampled(
+    origin: SourceVideo, found: Survey, crop: Crop, n_frames: int, size: int
+) -> Iterator[UInt8[np.ndarray, "S S 3"]]:
+    """Crops at exactly 25 fps: each source frame as often as it is the nearest one."""
+    chosen = nearest_frames(found.seconds, n_frames)
+    repeats = np.bincount(chosen, minlength=len(found.seconds))
+    for frame in origin.frames():
+        if frame.index < len(repeats) and repeats[frame.index]:
+            image = crop_and_resize(frame.rgb(), crop, size)
+            for _ in range(repeats[frame.index]):
+                yield image
+
+
+def _applied_seconds(offset: OffsetEstimate, settings: IngestSettings) -> float:
+    """The shift that the sound gets, s; 0 when there is no need or the estimate is not sure."""
+    if not settings.correct_offset:
+        return 0.0
+    found = (
+        f"sound against lips: {1000 * offset.seconds:+.0f} ms, confidence {offset.confidence:.2f}"
+    )
+    if offset.confidence < settings.min_offset_confidence:
+        LOG.warning("%s: too unsure to be applied; check that the clip is in sync", found)
+        return 0.0
+    if abs(offset.seconds) > settings.max_offset_seconds:
+        LOG.warning("%s: larger than ingest.max_offset_seconds, not applied", found)
+        return 0.0
+    LOG.info("%s", found)
+    return offset.seconds if abs(offset.seconds) >= settings.min_offset_seconds else 0.0
+
+
+def _provenance(found: Survey, applied: float) -> dict[str, object]:
+    """What was done to the source, for people who read the manifest."""
+    return {
+        "source_frames": len(found.seconds),
+        "source_seconds": round(found.duration, 4),
+        "source_size": [found.height, found.width],
+        "face_sampled": found.sampled,
+        "face_found": len(found.faces),
+        "av_shift_applied_seconds": round(applied, 4),
+    }

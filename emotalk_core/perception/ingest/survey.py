@@ -1,0 +1,178 @@
+"""One walk through the source: frame times, sampled faces, cuts; refuses what cannot work."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float32
+
+from emotalk_core.errors import InputError
+from emotalk_core.media.source import SourceFrame, SourceVideo
+from emotalk_core.perception.ingest.faces import FaceFinder
+from emotalk_core.perception.ingest.framing import Box, face_box
+from emotalk_core.perception.ingest.settings import IngestSettings
+from emotalk_core.perception.landmarks.topology import OUTER_EYE_CORNERS
+
+LOG = logging.getLogger(__name__)
+
+# A cut is looked for where the picture changes far more than it just did ...
+JUMP_FLOOR = 0.02  # 1 - correlation of neighbouring thumbnails; talking heads stay below .01
+JUMP_FACTOR = 6.0  # over the median of the last changes
+JUMP_MEMORY = 25  # changes that the median runs over
+# ... and is one when the scene or the head is another.
+SCENE_JUMP = 0.45  # 1 - correlation: nothing of the old picture is left
+HEAD_JUMP = 0.25  # mean landmark step in outer eye distances, about 2 cm; real clips stay below .1
+FACE_LOST_JUMP = 0.2  # 1 - correlation: with this much change a face that comes or goes is a cut
+MAX_FRAME_STEP = 0.1  # s; a head may move far in a longer gap (very low or variable frame rate)
+
+TWO_FACES_SHARE = 0.3  # of the sampled frames: a passer-by is no second speaker
+
+
+@dataclass
+class Survey:
+    """What the walk found.
+
+    Attributes:
+        seconds: time of every source frame from the first one on.
+        height: rows of the upright picture, px.
+        width: columns of the upright picture, px.
+        faces: box of the main face (hairline to chin) in each sampled frame that has one.
+        sampled: how many frames were searched for faces.
+        two_faces: in how many of them a second large face was seen.
+    """
+
+    seconds: list[float] = field(default_factory=list)
+    height: int = 0
+    width: int = 0
+    faces: list[Box] = field(default_factory=list)
+    sampled: int = 0
+    two_faces: int = 0
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first frame's start to the last one's end."""
+        if len(self.seconds) < 2:
+            return 0.0
+        steps = np.diff(self.seconds)
+        return self.seconds[-1] + float(np.median(steps))
+
+
+def survey_source(source: SourceVideo, settings: IngestSettings) -> Survey:
+    """Walk through all frames once.
+
+    Raises:
+        InputError: truncated, too short, no face, two faces, or a cut.
+    """
+    result = Survey()
+    with FaceFinder() as finder:
+        for frame in _without_cuts(source, finder):
+            result.seconds.append(frame.seconds)
+            if frame.seconds >= result.sampled * settings.sample_seconds:
+                _sample(frame, finder, settings, result)
+    _check(source, result, settings)
+    return result
+
+
+def _sample(
+    frame: SourceFrame, finder: FaceFinder, settings: IngestSettings, result: Survey
+) -> None:
+    """Look for faces in one frame and note what is there."""
+    image = frame.rgb()
+    result.height, result.width = image.shape[:2]
+    result.sampled += 1
+    boxes = finder.boxes(image)
+    points = finder.landmarks(image, boxes[0] if boxes else None)
+    if points is None:
+        return
+    result.faces.append(face_box(points))
+    if len(boxes) > 1 and boxes[1].height >= settings.second_face_share * boxes[0].height:
+        result.two_faces += 1
+
+
+def _check(source: SourceVideo, found: Survey, settings: IngestSettings) -> None:
+    """Refuse clips that no later stage can use."""
+    if found.duration < settings.min_seconds:
+        raise InputError(
+            f"{source.path}: lasts {found.duration:.2f} s: wanted at least "
+            f"{settings.min_seconds:g} s of one talking head (minutes are better); "
+            "give a longer clip"
+        )
+    missing = found.sampled - len(found.faces)
+    if not found.faces or missing > settings.max_missing_share * found.sampled:
+        raise InputError(
+            f"{source.path}: no face in {missing} of {found.sampled} sampled frames: at most "
+            f"{settings.max_missing_share:.0%} may lack one; give a video that shows one face "
+            "from the front all the time (or raise ingest.max_missing_share)"
+        )
+    if found.two_faces > TWO_FACES_SHARE * found.sampled:
+        raise InputError(
+            f"{source.path}: two faces in {found.two_faces} of {found.sampled} sampled frames: "
+            "wanted one person; crop the video to the speaker"
+        )
+
+
+def _without_cuts(source: SourceVideo, finder: FaceFinder) -> Iterator[SourceFrame]:
+    """Pass frames on; raise InputError at a cut, naming its second."""
+    changes: deque[float] = deque(maxlen=JUMP_MEMORY)
+    before: SourceFrame | None = None
+    small: Float32[np.ndarray, "48 48"] | None = None
+    for frame in source.frames():
+        now = frame.thumbnail()
+        if before is not None and small is not None:
+            change = picture_change(small, now)
+            usual = float(np.median(changes)) if changes else 0.0
+            if change > max(JUMP_FLOOR, JUMP_FACTOR * usual):
+                _refuse_cut(source, finder, before, frame, change)
+            changes.append(change)
+        before, small = frame, now
+        yield frame
+
+
+def picture_change(a: Float32[np.ndarray, "48 48"], b: Float32[np.ndarray, "48 48"]) -> float:
+    """1 - correlation of two grey pictures: 0 same (any brightness), 1 unrelated, 2 negative."""
+    x, y = a - a.mean(), b - b.mean()
+    norm = float(np.sqrt((x * x).sum() * (y * y).sum()))
+    flat = norm < 1e-6  # at least one picture is of one colour
+    return float(abs(a.mean() - b.mean())) if flat else 1.0 - float((x * y).sum()) / norm
+
+
+def _refuse_cut(
+    source: SourceVideo,
+    finder: FaceFinder,
+    before: SourceFrame,
+    after: SourceFrame,
+    change: float,
+) -> None:
+    """Raise InputError when a large change of the picture is a cut and no gesture."""
+    step = _head_step(finder, before, after)
+    LOG.debug("change %.3f, head step %.2f at %.2f s", change, step, after.seconds)
+    gap = after.seconds - before.seconds
+    lost = bool(np.isinf(step))
+    jumped = change > FACE_LOST_JUMP if lost else step > HEAD_JUMP and gap <= MAX_FRAME_STEP
+    if change > SCENE_JUMP or jumped:
+        raise InputError(
+            f"{source.path}: cut at {after.seconds:.2f} s (frame {after.index}): wanted one "
+            "take without cuts; give the part before or after it, for example with "
+            f"`ffmpeg -i video -ss {after.seconds:.2f} part.mp4`"
+        )
+
+
+def _head_step(finder: FaceFinder, before: SourceFrame, after: SourceFrame) -> float:
+    """Mean landmark movement in outer eye distances; inf when exactly one frame has a face."""
+    points = []
+    for frame in (before, after):
+        image = frame.rgb()
+        boxes = finder.boxes(image)
+        points.append(finder.landmarks(image, boxes[0] if boxes else None))
+    old, new = points
+    if old is None and new is None:
+        return 0.0
+    if old is None or new is None:
+        return float("inf")
+    right, left = OUTER_EYE_CORNERS
+    eyes = float(np.linalg.norm(old[right, :2] - old[left, :2]))
+    return float(np.linalg.norm(new[:, :2] - old[:, :2], axis=1).mean()) / max(eyes, 1.0)
