@@ -1,0 +1,80 @@
+"""Stage: manifest and video in; track.npz and cameras.json out."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from emotalk_core.media.tables import describe, read_manifest, write_arrays, write_cameras
+from emotalk_core.media.video import VideoReader, expect_frames
+from emotalk_core.perception.landmarks import create_detector
+from emotalk_core.perception.tracking.clip import detect_clip, refuse_bad_clip
+from emotalk_core.perception.tracking.settings import TrackingSettings
+from emotalk_core.perception.tracking.solve import HeadTrack, solve_head
+
+logger = logging.getLogger(__name__)
+
+
+def track_head(
+    *,
+    manifest: Path,
+    video: Path,
+    track: Path,
+    cameras: Path,
+    settings: TrackingSettings,
+    seed: int = 0,
+    threads: int = 1,
+) -> None:
+    """Track the head of an ingested clip (contents of the files: docs/artifacts.md).
+
+    Args:
+        manifest: of the ingest stage.
+        video: of the ingest stage.
+        track: written.
+        cameras: written.
+        settings: config block `tracking`.
+        seed: taken for the stages' common form; nothing here is random.
+        threads: numeric threads.
+
+    Raises:
+        InputError: no face, or too many frames without a usable face (names them).
+        ArtifactError: video and manifest disagree.
+    """
+    del seed
+    facts = read_manifest(manifest)
+    expect_frames(video, facts.n_frames, "ingest")
+    with threadpool_limits(threads), create_detector(settings.detector) as detector:
+        clip = detect_clip(VideoReader(video), facts.n_frames, detector)
+        refuse_bad_clip(clip, settings.max_invalid_share)
+        head = solve_head(clip, facts.width, facts.height, settings)
+    logger.info("tracking: %s", describe(_summary(head)))
+    write_cameras(cameras, head.cameras)
+    write_arrays(
+        track,
+        landmarks=head.landmarks.astype(np.float32),
+        landmarks_world=head.landmarks_world.astype(np.float32),
+        neutral=head.neutral.astype(np.float32),
+        expression=head.expression.astype(np.float32),
+        expression_names=np.array(head.expression_names),
+        lip_opening=head.lip_opening.astype(np.float32),
+        eye_opening=head.eye_opening.astype(np.float32),
+        reprojection_error=head.reprojection_error.astype(np.float32),
+        valid=head.valid,
+        reason=np.array(head.reasons),
+    )
+
+
+def _summary(head: HeadTrack) -> dict[str, float | int]:
+    """Numbers for the log: what a person checks first."""
+    turns = np.degrees(np.arccos(np.clip(head.cameras.viewmats[:, 2, 2], -1, 1)))
+    return {
+        "frames": len(head.valid),
+        "invalid": int((~head.valid).sum()),
+        "focal_px": float(head.cameras.Ks[0, 0, 0]),
+        "distance_m": float(head.cameras.viewmats[:, 2, 3].mean()),
+        "largest_turn_deg": float(turns.max()),
+        "reprojection_px": float(head.reprojection_error.mean()),
+    }
