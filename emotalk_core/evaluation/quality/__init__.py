@@ -1,0 +1,1 @@
+"""Input quality: what the perception stages delivered, checked frame by frame."""
