@@ -14,10 +14,11 @@ from jaxtyping import Float32
 
 from emotalk_core.errors import BackendUnavailableError, InputError, explain
 from emotalk_core.speech.resampling import resample
+from emotalk_core.speech.synthesis import espeak_worker
 from emotalk_core.speech.synthesis.base import PAUSE, Phoneme, Speech
 from emotalk_core.types.manifest import SAMPLE_RATE
 
-WORKER = Path(__file__).with_name("espeak_worker.py")
+WORKER = Path(espeak_worker.__file__)
 TIMEOUT_SECONDS = 120.0  # an hour of text takes seconds: longer means that the library hangs
 RATES = (80, 450)  # words a minute that espeak-ng accepts
 STRESS_MARKS = "',%=|"  # mnemonics carry them as prefixes; ' is primary stress
