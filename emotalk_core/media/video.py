@@ -27,7 +27,15 @@ class VideoWriter:
     Frames are [H,W,3] RGB uint8 or [H,W] uint8 (labels, alpha). Every frame is a key frame.
     """
 
-    def __init__(self, path: Path, fps: int = FPS) -> None:
+    def __init__(self, path: Path, fps: int = FPS, comment: str = "") -> None:
+        """Open for writing.
+
+        Args:
+            path: the file that appears when all frames are written.
+            fps: frames per second.
+            comment: provenance text for the container's metadata.
+        """
+        self._comment = comment
         self._context = atomic_path(Path(path))
         self._temporary = self._context.__enter__()
         self._fps = fps
@@ -44,6 +52,8 @@ class VideoWriter:
         self._container = av.open(
             str(self._temporary), "w", format="matroska", options={"fflags": "+bitexact"}
         )
+        if self._comment:
+            self._container.metadata["comment"] = self._comment
         stream = self._container.add_stream("ffv1", rate=Fraction(self._fps))
         stream.width, stream.height = width, height
         stream.pix_fmt = PIXEL_FORMATS[layout]

@@ -1,0 +1,1 @@
+"""The person's model: from sound, action units and (valence, arousal) to a composited head."""

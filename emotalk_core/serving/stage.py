@@ -1,0 +1,328 @@
+"""Renders one scenario of the paper: a trained avatar and drivers in, frames and table out."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float32, UInt8
+from torch import Tensor
+
+from emotalk_core.avatar.checkpoint import load_avatar
+from emotalk_core.avatar.conditions import action_unit_matrix, emotion_matrix, make_condition
+from emotalk_core.avatar.methods import get_method
+from emotalk_core.avatar.model import Avatar, Compute
+from emotalk_core.code_version import code_version
+from emotalk_core.emotion.circle import evaluation_points
+from emotalk_core.errors import ArtifactError, ConfigError, NumericalError, explain
+from emotalk_core.media.atomic import sha256_file
+from emotalk_core.media.audio import read_audio
+from emotalk_core.media.progress import track as progress
+from emotalk_core.media.tables import (
+    check_length,
+    read_arrays,
+    read_cameras,
+    read_manifest,
+    read_table,
+    write_table,
+)
+from emotalk_core.media.video import VideoReader, VideoWriter, expect_frames
+from emotalk_core.serving.plans import (
+    OWN_SOUND,
+    FramePlan,
+    plan_cross,
+    plan_emotion,
+    plan_self,
+)
+from emotalk_core.speech.features.registry import EXTRACTORS, features_from_wav, frames_in
+from emotalk_core.types.camera import CameraPath
+from emotalk_core.types.gaussians import Camera
+from emotalk_core.types.manifest import Manifest
+from emotalk_core.types.metrics import SCENARIOS
+
+logger = logging.getLogger(__name__)
+
+RENDER_COLUMNS = ("frame", "clip", "source_frame", "audio_frame", "valence", "arousal")
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """The block `render` of the config.
+
+    Attributes:
+        max_seconds: longest part of each foreign sound (cross_audio).
+        seconds_per_point: length of each of the 12 points (emotion).
+        backend: "auto", "torch", "cpu" or "cuda".
+    """
+
+    max_seconds: float = 12.0
+    seconds_per_point: float = 3.0
+    backend: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("max_seconds", "seconds_per_point"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(
+                    explain(
+                        f"render.{name}", getattr(self, name), "wanted > 0 s", "correct config.yaml"
+                    )
+                )
+
+
+@dataclass(frozen=True)
+class Drivers:
+    """What a subject's clip and foreign sounds offer.
+
+    Attributes:
+        features: speech features of the clip; sounds: of each foreign sound.
+        sound_names: clip names of the foreign sounds.
+    """
+
+    manifest: Manifest
+    cameras: CameraPath
+    action_units: Float32[np.ndarray, "T 7"]
+    emotion: Float32[np.ndarray, "T 2"]
+    features: Float32[np.ndarray, "T W D"]
+    sounds: tuple[Float32[np.ndarray, "S W D"], ...]
+    sound_names: tuple[str, ...]
+
+
+def render_scenario(
+    *,
+    scenario: str,
+    method: str,
+    checkpoint: Path,
+    manifest: Path,
+    track: Path,
+    cameras: Path,
+    torso: Path,
+    action_units: Path,
+    valence_arousal: Path,
+    speech: Path,
+    driving: Sequence[Path],
+    render: Path,
+    render_table: Path,
+    settings: RenderSettings,
+    seed: int,
+    threads: int,
+    device: str,
+) -> None:
+    """Render "self_reconstruction", "cross_audio" or "emotion" (METHOD 1.6).
+
+    Paths are those of docs/artifacts.md. `checkpoint` is the avatar after its last stage; `driving`
+    are the wavs of the scenario (self_reconstruction takes none, emotion uses the first); `render`
+    gets all frames, `render_table` one row for each. Rendering draws nothing at random: `seed` is
+    recorded in the provenance only.
+
+    Raises:
+        ConfigError: unknown scenario, or no sound for one that needs it.
+        ArtifactError: the avatar belongs to another method, size or speech extractor.
+        NumericalError: a frame is not finite.
+    """
+    torch.set_num_threads(threads)
+    if scenario not in SCENARIOS:
+        raise ConfigError(
+            explain("scenario", scenario, f"wanted one of {SCENARIOS}", "correct the rule")
+        )
+    avatar, header = load_avatar(checkpoint, Compute(settings.backend, threads), device)
+    facts = read_manifest(manifest)
+    check_header(header, facts, method, checkpoint)
+    expect_frames(torso, facts.n_frames, "separate_torso")
+    check_length(
+        "track.npz", len(read_arrays(track, ("valid",))["valid"]), facts.n_frames, "track_head"
+    )
+    drivers = read_drivers(
+        facts, cameras, action_units, valence_arousal, speech, driving, header["extractor"]
+    )
+    plans = plan_scenario(scenario, drivers, settings)
+    provenance = {
+        "made_by": "emotalk",
+        "what": "synthetic talking head rendered from a trained avatar",
+        "subject": facts.subject,
+        "source_sha256": facts.source_sha256,
+        "method": method,
+        "scenario": scenario,
+        "avatar_sha256": sha256_file(checkpoint),
+        "sounds": list(drivers.sound_names),
+        "settings": asdict(settings),
+        "seed": seed,
+        "code_version": code_version("serving.stage"),
+    }
+    use_emotion = get_method(method).has_emotion
+    with (
+        VideoReader(torso) as behind,
+        VideoWriter(render, comment=json.dumps(provenance, sort_keys=True)) as writer,
+    ):
+        frames = draw_frames(avatar, drivers, plans, behind, use_emotion, torch.device(device))
+        for frame in progress(frames, f"rendering {scenario}", len(plans), logger):
+            writer.write(frame)
+    write_table(render_table, plan_table(plans))
+
+
+def check_header(header: dict, manifest: Manifest, method: str, path: Path) -> None:
+    """The avatar must be this method's and fit the clip's frames.
+
+    Raises:
+        ArtifactError: it is not.
+    """
+    wanted = {"method": method, "width": manifest.width, "height": manifest.height}
+    for key, value in wanted.items():
+        if header[key] != value:
+            raise ArtifactError(
+                explain(f"{path}: {key}", header[key], f"wanted {value}", "train the avatar again")
+            )
+
+
+def read_drivers(
+    manifest: Manifest,
+    cameras: Path,
+    action_units: Path,
+    valence_arousal: Path,
+    speech: Path,
+    driving: Sequence[Path],
+    extractor: str,
+) -> Drivers:
+    """Tables and features of the clip, and features of foreign sounds by the avatar's extractor.
+
+    Raises:
+        ArtifactError: frame counts or the extractor of the speech features disagree.
+    """
+    own = read_arrays(speech, ("features", "extractor"))
+    if str(own["extractor"]) != extractor:
+        raise ArtifactError(
+            f"{speech}: extractor={own['extractor']}: the avatar was trained on {extractor}; "
+            "train it again"
+        )
+    drivers = Drivers(
+        manifest=manifest,
+        cameras=read_cameras(cameras),
+        action_units=action_unit_matrix(read_table(action_units, ("valid", "AU45"))),
+        emotion=emotion_matrix(read_table(valence_arousal, ("valid", "valence", "arousal"))),
+        features=own["features"],
+        sounds=tuple(sound_features(Path(wav), extractor) for wav in driving),
+        sound_names=tuple(Path(wav).stem for wav in driving),
+    )
+    for name, got, rule in (
+        ("cameras.json", len(drivers.cameras), "track_head"),
+        ("action_units.csv", len(drivers.action_units), "action_units"),
+        ("valence_arousal.csv", len(drivers.emotion), "valence_arousal"),
+        ("speech.npz", len(drivers.features), "speech_features"),
+    ):
+        check_length(name, got, manifest.n_frames, rule)
+    return drivers
+
+
+def sound_features(wav: Path, extractor: str) -> Float32[np.ndarray, "S W D"]:
+    """Features of a whole sound file by the extractor whose id the avatar names.
+
+    Raises:
+        ArtifactError: this version has no extractor of that id.
+    """
+    names = [name for name in EXTRACTORS.names() if EXTRACTORS.load(name).id == extractor]
+    if not names:
+        raise ArtifactError(
+            explain(
+                "avatar.extractor",
+                extractor,
+                f"this version has {EXTRACTORS.names()}",
+                "train the avatar again",
+            )
+        )
+    samples = read_audio(wav)
+    return features_from_wav(samples, frames_in(samples), names[0])
+
+
+def plan_scenario(scenario: str, drivers: Drivers, settings: RenderSettings) -> list[FramePlan]:
+    """Frames of a scenario.
+
+    Raises:
+        ConfigError: the scenario needs a sound and none is given.
+    """
+    if scenario == "self_reconstruction":
+        return plan_self(drivers.manifest, drivers.emotion)
+    if not drivers.sounds:
+        raise ConfigError(
+            explain(
+                f"driving.{scenario}",
+                "[]",
+                "wanted at least one wav",
+                "name sentences or sound files in config.yaml",
+            )
+        )
+    lengths = [len(sound) for sound in drivers.sounds]
+    if scenario == "cross_audio":
+        clips = list(zip(drivers.sound_names, lengths))
+        return plan_cross(drivers.manifest, drivers.emotion, clips, settings.max_seconds)
+    points = evaluation_points()
+    return plan_emotion(drivers.manifest, points, lengths[0], settings.seconds_per_point)
+
+
+def draw_frames(
+    avatar: Avatar,
+    drivers: Drivers,
+    plans: Sequence[FramePlan],
+    behind: VideoReader,
+    use_emotion: bool,
+    device: torch.device,
+) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+    """Composited frames, RGB uint8, in the plans' order.
+
+    Raises:
+        NumericalError: a frame holds NaN or infinity.
+    """
+    for number, plan in enumerate(plans):
+        sound = drivers.features if plan.sound == OWN_SOUND else drivers.sounds[plan.sound]
+        condition = make_condition(
+            sound,
+            plan.audio_frame,
+            drivers.action_units[plan.source_frame],
+            np.array(plan.emotion, dtype=np.float32) if use_emotion else None,
+            device,
+        )
+        camera = make_camera(drivers.cameras, plan.source_frame, device)
+        background = to_tensor(behind[plan.source_frame], device)
+        with torch.no_grad():
+            image = avatar(condition, camera, background)
+        if not bool(torch.isfinite(image).all()):
+            raise NumericalError(
+                f"rendered frame {number} (clip {plan.clip}) is not finite; the avatar diverged, "
+                "lower the learning rates and train it again"
+            )
+        yield to_frame(image)
+
+
+def make_camera(cameras: CameraPath, frame: int, device: torch.device) -> Camera:
+    """The camera of one frame as tensors."""
+    return Camera(
+        K=torch.tensor(cameras.Ks[frame], dtype=torch.float32, device=device),
+        viewmat=torch.tensor(cameras.viewmats[frame], dtype=torch.float32, device=device),
+        width=cameras.width,
+        height=cameras.height,
+    )
+
+
+def to_tensor(frame: UInt8[np.ndarray, "H W 3"], device: torch.device) -> Tensor:
+    """RGB uint8 to [3,H,W] in 0..1."""
+    planes = np.ascontiguousarray(frame.transpose(2, 0, 1))
+    return torch.from_numpy(planes).to(device).float() / 255.0
+
+
+def to_frame(image: Tensor) -> UInt8[np.ndarray, "H W 3"]:
+    """[3,H,W] in 0..1 to RGB uint8, rounded."""
+    pixels = (image.clamp(0.0, 1.0) * 255.0).round().to(torch.uint8)
+    return np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy())
+
+
+def plan_table(plans: Sequence[FramePlan]) -> pd.DataFrame:
+    """One row a frame, the columns of docs/artifacts.md."""
+    rows = [
+        (k, p.clip, p.source_frame, p.audio_frame, p.emotion[0], p.emotion[1])
+        for k, p in enumerate(plans)
+    ]
+    return pd.DataFrame(rows, columns=list(RENDER_COLUMNS))

@@ -1,0 +1,247 @@
+"""What a stage draws: a model and a sample in, predictions and targets for its losses out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from emotalk_core.avatar.compositing import paste
+from emotalk_core.avatar.conditions import FrameCondition, make_condition
+from emotalk_core.avatar.crops import crop_camera, full_crop
+from emotalk_core.avatar.landmarks import BROWS, LIDS, LIPS, SURFACE_POINTS
+from emotalk_core.avatar.model import Avatar, FaceModel, FaceOffsets, MouthModel
+from emotalk_core.losses.context import LandmarkMotion, LossContext
+from emotalk_core.training.inputs import Bank, Clip
+from emotalk_core.training.sampling import Sample
+from emotalk_core.training.stages import Phase
+from emotalk_core.training.targets import TargetReader, grow_mask
+
+EXPRESSIVE_WEIGHT = 4.0  # of lip, lid and brow points in the landmark loss (study)
+CALM_STRIDE = 4  # of the other mesh points every fourth keeps the cheeks and the brow in place
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step's comparison, and what densification looks at.
+
+    Attributes:
+        context: for the losses.
+        probe: [N,2] zeros that receive the gradient of the projected centres, or None.
+    """
+
+    context: LossContext
+    probe: Float[Tensor, "N 2"] | None = None
+
+
+class Layer(Protocol):
+    """A model as one stage sees it."""
+
+    module: nn.Module
+    gaussians: nn.ParameterDict
+
+    def step(self, phase: Phase, sample: Sample) -> Step:
+        """Draw one sample."""
+        ...
+
+    def batch(self, phase: Phase, frames: Int[np.ndarray, " B"]) -> Step:
+        """Compare mesh motion of several frames without drawing."""
+        ...
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What all layers share.
+
+    Attributes:
+        bank: emotion images, or None.
+        use_emotion: whether (valence, arousal) is given to the model.
+    """
+
+    clip: Clip
+    reader: TargetReader
+    bank: Bank | None
+    use_emotion: bool
+    device: torch.device
+
+    def condition(self, sample: Sample) -> FrameCondition:
+        """Inputs of a sample: a bank image keeps its frame's sound and action units."""
+        table = self.clip.conditions
+        emotion = None
+        if self.use_emotion:
+            emotion = table.emotion[sample.frame]
+            if sample.image is not None and self.bank is not None:
+                emotion = self.bank.emotion[sample.image]
+        return make_condition(
+            table.features, sample.frame, table.action_units[sample.frame], emotion, self.device
+        )
+
+
+def _probe(gaussians: nn.ParameterDict, phase: Phase) -> Float[Tensor, "N 2"] | None:
+    if not phase.data.densify:
+        return None
+    means = gaussians["means"]
+    return torch.zeros(len(means), 2, device=means.device, requires_grad=True)
+
+
+class MouthLayer:
+    """The inside of the mouth, compared only where the frame shows it."""
+
+    def __init__(self, model: MouthModel, scene: Scene) -> None:
+        self.module: nn.Module = model
+        self.gaussians = model.gaussians
+        self._model, self._scene = model, scene
+
+    def step(self, phase: Phase, sample: Sample) -> Step:
+        """Draw the mouth's rectangle over torso and background."""
+        scene, model = self._scene, self._model
+        camera = scene.clip.camera(sample.frame, scene.device)
+        crop = model.crop(camera)
+        target = scene.reader.read(sample, crop)
+        offsets = model.deform(scene.condition(sample)) if phase.data.deform else None
+        probe = _probe(model.gaussians, phase)
+        drawn = model.draw(offsets, crop_camera(camera, crop), target.behind, probe)
+        shown = grow_mask(target.mouth, camera.width)
+        context = LossContext(
+            image=drawn.rgb * shown,
+            target=target.image * shown,
+            alpha=drawn.alpha,
+            target_alpha=torch.ones_like(shown),
+            alpha_weight=shown,
+            offsets=() if offsets is None else (offsets,),
+            backend=model.compute.backend,
+            threads=model.compute.threads,
+        )
+        return Step(context, probe)
+
+    def batch(self, phase: Phase, frames: Int[np.ndarray, " B"]) -> Step:
+        """The mouth has no mesh points of its own."""
+        raise NotImplementedError(f"phase {phase.data.name}: the mouth has no landmark phase")
+
+
+class FaceLayer:
+    """The face over the true inside of the mouth and the torso."""
+
+    def __init__(self, model: FaceModel, scene: Scene) -> None:
+        self.module: nn.Module = model
+        self.gaussians = model.gaussians
+        self._model, self._scene = model, scene
+        expressive = set(LIPS + LIDS + BROWS)
+        self._chosen = np.array(sorted(expressive | set(range(0, SURFACE_POINTS, CALM_STRIDE))))
+        weights = [EXPRESSIVE_WEIGHT if point in expressive else 1.0 for point in self._chosen]
+        self._points = torch.from_numpy(scene.clip.neutral[self._chosen]).to(scene.device)
+        self._point_weight = torch.tensor(weights, device=scene.device)
+
+    def step(self, phase: Phase, sample: Sample) -> Step:
+        """Draw the head's rectangle."""
+        scene, model = self._scene, self._model
+        camera = scene.clip.camera(sample.frame, scene.device)
+        crop = scene.reader.head_crop(sample.frame)
+        target = scene.reader.read(sample, crop)
+        condition = scene.condition(sample)
+        offsets = model.deform(condition) if phase.data.deform else None
+        probe = _probe(model.gaussians, phase)
+        behind = paste(target.behind, target.image, target.mouth)
+        drawn = model.draw(
+            offsets, crop_camera(camera, crop), behind, target.normals is not None, probe
+        )
+        motion = None
+        if "landmark" in phase.weights:
+            motion = self._motion(np.array([sample.frame]))
+        context = LossContext(
+            image=drawn.rgb,
+            target=target.image,
+            weight=target.weight,
+            alpha=drawn.alpha,
+            target_alpha=target.alpha,
+            alpha_weight=target.alpha_weight,
+            normals=drawn.normals,
+            target_normals=target.normals,
+            normal_mask=target.normal_mask,
+            normal_residuals=model.gaussians["normal_residuals"],
+            offsets=_offset_list(offsets),
+            landmarks=motion,
+            backend=model.compute.backend,
+            threads=model.compute.threads,
+        )
+        return Step(context, probe)
+
+    def batch(self, phase: Phase, frames: Int[np.ndarray, " B"]) -> Step:
+        """Predicted and tracked mesh motion of several frames."""
+        return Step(LossContext(landmarks=self._motion(frames)))
+
+    def _motion(self, frames: Int[np.ndarray, " B"]) -> LandmarkMotion:
+        clip, model = self._scene.clip, self._model
+        conditions = [self._scene.condition(Sample(int(frame))) for frame in frames]
+        emotions = [c.emotion for c in conditions if c.emotion is not None]
+        codes = model.codes(
+            torch.stack([c.audio for c in conditions]),
+            torch.stack([c.action_units for c in conditions]),
+            torch.stack(emotions) if emotions else None,
+        )
+        predicted = model.branch.motion(self._points, codes)[..., :2] / clip.eye_distance
+        target = torch.from_numpy(clip.motion[np.ix_(frames, self._chosen)]).to(self._points.device)
+        return LandmarkMotion(predicted=predicted, target=target, weight=self._point_weight)
+
+
+def _offset_list(offsets: FaceOffsets | None) -> tuple:
+    """The offsets whose size is penalised: the last branch's, whose parameters train."""
+    if offsets is None:
+        return ()
+    return (offsets.face if offsets.emotion is None else offsets.emotion,)
+
+
+class FullLayer:
+    """The whole composite, geometry and motion frozen (border fix)."""
+
+    def __init__(self, avatar: Avatar, scene: Scene) -> None:
+        self.module: nn.Module = avatar.face
+        self.gaussians = avatar.face.gaussians
+        self._avatar, self._scene = avatar, scene
+
+    def step(self, phase: Phase, sample: Sample) -> Step:
+        """Draw the whole frame; only opacity and colour of the face carry gradients."""
+        scene, avatar = self._scene, self._avatar
+        camera = scene.clip.camera(sample.frame, scene.device)
+        crop = full_crop(camera)
+        target = scene.reader.read(sample, crop)
+        condition = scene.condition(sample)
+        with torch.no_grad():
+            behind = avatar.behind_face(condition, camera, target.behind)
+            offsets = avatar.face.deform(condition) if phase.data.deform else None
+        drawn = avatar.face.draw(offsets, camera, behind)
+        compute = avatar.face.compute
+        context = LossContext(
+            image=drawn.rgb,
+            target=target.image,
+            weight=target.weight,
+            backend=compute.backend,
+            threads=compute.threads,
+        )
+        return Step(context)
+
+    def batch(self, phase: Phase, frames: Int[np.ndarray, " B"]) -> Step:
+        """The border fix draws in every step."""
+        raise NotImplementedError(f"phase {phase.data.name}: the border fix has no landmark phase")
+
+
+def parameter_groups(module: nn.Module) -> dict[str, list[str]]:
+    """Names of a model's parameters by the groups of stages.toml."""
+    groups: dict[str, list[str]] = {}
+    for name, _ in module.named_parameters():
+        for group in _groups_of(name):
+            groups.setdefault(group, []).append(name)
+    return groups
+
+
+def _groups_of(name: str) -> Sequence[str]:
+    if name.startswith("gaussians."):
+        appearance = name.endswith((".opacities", ".sh_dc", ".sh_rest"))
+        return ("gaussians", "appearance") if appearance else ("gaussians",)
+    prefix = "emotion_" if name.startswith("emotion.") else ""
+    return (prefix + ("grid" if name.endswith("grid.tables") else "networks"),)
