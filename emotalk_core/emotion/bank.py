@@ -13,11 +13,14 @@ from jaxtyping import Float, UInt8
 
 from emotalk_core.emotion.basis import PersonNeutral
 from emotalk_core.emotion.generator import EmotionalFaceGenerator
+from emotalk_core.emotion.measures import eye_distance
 from emotalk_core.emotion.poisson import CloneSettings, clone_face
 from emotalk_core.emotion.quality import FaceQuality, QualityLimits, check_face
 from emotalk_core.emotion.warping import warp_labels, warp_normals
 from emotalk_core.perception.landmarks import LandmarkDetector
 from emotalk_core.perception.landmarks.packaged import FaceMeshLandmarks
+
+TILT_SMOOTHING = 0.05  # eye distances; about the spacing of the landmarks that carry the motion
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,11 @@ class BankMaker:
             arousal=arousal,
             image=face.image,
             labels=warp_labels(source.labels, face.flow),
-            normals=warp_normals(source.normals, face.flow, face.depth),
+            normals=warp_normals(
+                source.normals,
+                face.flow,
+                face.depth,
+                TILT_SMOOTHING * eye_distance(source.landmarks),
+            ),
             quality=check_face(face, before, self._detect(face.image), self._limits),
         )

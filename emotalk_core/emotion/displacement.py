@@ -13,20 +13,17 @@ from emotalk_core.emotion.basis import LandmarkBasis, PersonNeutral
 from emotalk_core.emotion.circle import BROW_CHANNELS
 from emotalk_core.emotion.landmark_sets import (
     BROWS,
-    EYES,
     HAIRLINE,
     LEFT_EYE_OUTER,
     LEFT_LIP_CORNER,
     LID_MIDDLES,
     LIDS,
-    LIPS,
-    N_SURFACE,
-    OVAL,
     RIGHT_EYE_OUTER,
     RIGHT_LIP_CORNER,
     STABLE,
 )
 from emotalk_core.emotion.measures import eye_distance, eye_openings
+from emotalk_core.perception.landmarks.topology import EYES, LIPS, N_SURFACE, OVAL
 
 # Lengths below are in outer eye distances unless said otherwise. Values: our choice, by eye and by
 # landmark re-detection on eight people.

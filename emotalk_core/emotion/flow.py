@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from emotalk_core.emotion.landmark_sets import (
-    BROW_POINTS,
-    EYES,
-    LIDS,
-    LIP_OUTLINES,
-    N_SURFACE,
-    OVAL,
-)
+from emotalk_core.emotion.landmark_sets import BROW_POINTS, LIDS, LIP_OUTLINES
 from emotalk_core.emotion.measures import eye_distance
+from emotalk_core.perception.landmarks.topology import EYES, N_SURFACE, OVAL
 
 N_CONTROLS = 190  # landmarks that carry the flow; more only slow the solve (study)
 KERNEL_SOFTNESS = 0.02  # c of sqrt(r^2 + c^2), eye distances: rounds the kernel's tip
 REGULARISATION = 1e-3  # lets the flow miss a control by about 0.1 % of its motion: smoother
 RINGS = (1.18, 1.6)  # zero-motion rings outside the face oval, as scale factors about its centre
-WINDOW = 1.3  # the flow is multiplied by a soft window of this scale: exact zero in the background
-WINDOW_SIGMA = 0.06  # softness of the window, eye distances
+WINDOW = 1.08  # the flow fades to exact zero around the oval scaled by this: nothing behind bends
+WINDOW_SIGMA = 0.03  # softness of that edge, eye distances
+BLUR_REACH = 4  # sigmas after which a float32 Gaussian blur is exactly zero
 CELL_SHARE = 0.03  # grid step of the kernel sum, eye distances (then cubic interpolation)
 CELL_RANGE = (2, 8)  # px
 MIN_JACOBIAN = 0.2  # smallest local area change that is allowed: below, skin visibly piles up
@@ -133,13 +128,12 @@ def radial_flow(
     Centres lie where the controls arrive, so that output pixel = arrived control takes exactly its
     source pixel. Channels: flow x, flow y, depth.
     """
-    height, width = size
     points = np.asarray(landmarks[:, :2], dtype=np.float64)
     unit = eye_distance(points)
     centre = points[list(OVAL)].mean(axis=0)
     oval = points[list(OVAL)] - centre
     inner, outer = (centre + scale * oval for scale in RINGS)
-    pinned = np.vstack([points[list(OVAL)][::2], inner[::2], outer[::3]])
+    pinned = np.vstack([points[list(OVAL)], inner[::2], outer[::3]])
     ids = list(controls)
     arrive = np.vstack([points[ids] + displacements[ids, :2], pinned]) / unit
     motion = np.zeros((len(arrive), 3))
@@ -147,15 +141,40 @@ def radial_flow(
     motion[: len(ids), 2] = displacements[ids, 2]
     weights = _solve(arrive, motion)
 
+    def field(
+        xs: Float[np.ndarray, " w"], ys: Float[np.ndarray, " h"]
+    ) -> Float[np.ndarray, "h w 3"]:
+        return _evaluate(xs / unit, ys / unit, arrive, weights)
+
+    return _windowed(field, centre + WINDOW * oval, unit, size)
+
+
+def _windowed(
+    field: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    edge: Float[np.ndarray, "N 2"],
+    unit: float,
+    size: tuple[int, int],
+) -> Float[np.ndarray, "H W 3"]:
+    """A smooth field on every pixel inside a soft outline, exactly zero outside.
+
+    Args:
+        field: values [h,w,3] on the grid of xs [w], ys [h], px; asked on a coarse grid only.
+        edge: outline, px.
+        unit: outer eye distance, px.
+        size: (height, width), px.
+    """
+    height, width = size
     cell = int(np.clip(round(unit * CELL_SHARE), *CELL_RANGE))
-    low = np.maximum(np.floor(outer.min(axis=0)).astype(int) - 4, 0)
-    high = np.minimum(np.ceil(outer.max(axis=0)).astype(int) + 4, [width, height])
+    sigma = WINDOW_SIGMA * unit
+    reach = BLUR_REACH * sigma + 1
+    low = np.maximum(np.floor(edge.min(axis=0) - reach).astype(int), 0)
+    high = np.minimum(np.ceil(edge.max(axis=0) + reach).astype(int), [width, height])
     result = np.zeros((height, width, 3), np.float32)
     if (high - low).min() < 2 * cell:
         return result  # the face lies outside the picture
     xs = np.arange(low[0], high[0] + cell, cell) + 0.5  # landmarks count from pixel corners
     ys = np.arange(low[1], high[1] + cell, cell) + 0.5
-    grid = _evaluate(xs / unit, ys / unit, arrive, weights)
+    grid = field(xs, ys)
     scale = np.array([[cell, 0, 0], [0, cell, 0]], dtype=np.float64)
     dense = cv2.warpAffine(
         grid,
@@ -164,9 +183,8 @@ def radial_flow(
         flags=cv2.INTER_CUBIC,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    window = _window(centre + WINDOW * oval, size, WINDOW_SIGMA * unit)
-    box = (slice(low[1], high[1]), slice(low[0], high[0]))
-    result[box] = dense * window[box][..., None]
+    window = _window(edge - low, (int(high[1] - low[1]), int(high[0] - low[0])), sigma)
+    result[low[1] : high[1], low[0] : high[0]] = dense * window[..., None]
     return result
 
 
@@ -175,9 +193,9 @@ def _solve(
 ) -> Float[np.ndarray, "M 3"]:
     """Kernel weights [N] and affine rows [3] of the interpolant."""
     n = len(arrive)
-    squared = ((arrive[:, None] - arrive[None]) ** 2).sum(axis=2)
+    dx, dy = (arrive[:, None, axis] - arrive[None, :, axis] for axis in (0, 1))
     system = np.zeros((n + 3, n + 3))
-    system[:n, :n] = np.sqrt(squared + KERNEL_SOFTNESS**2)
+    system[:n, :n] = np.sqrt(dx * dx + dy * dy + KERNEL_SOFTNESS**2)
     # the multiquadric is conditionally NEGATIVE definite, hence the minus
     system[np.arange(n), np.arange(n)] -= REGULARISATION
     system[:n, n] = system[n, :n] = 1.0

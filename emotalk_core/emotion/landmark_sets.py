@@ -5,16 +5,7 @@
 
 from __future__ import annotations
 
-from emotalk_core.perception.landmarks.topology import (
-    EYES,
-    INNER_LIPS,
-    LIPS,
-    N_SURFACE,
-    OUTER_LIPS,
-    OVAL,
-)
-
-__all__ = ["EYES", "LIPS", "N_SURFACE", "OVAL"]
+from emotalk_core.perception.landmarks.topology import INNER_LIPS, OUTER_LIPS, OVAL
 
 LIP_OUTLINES = tuple(sorted({*INNER_LIPS, *OUTER_LIPS}))
 RIGHT_LIP_CORNER, LEFT_LIP_CORNER = 61, 291

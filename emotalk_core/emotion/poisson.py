@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from emotalk_core.emotion.generator import GeneratedFace
-from emotalk_core.emotion.landmark_sets import BROW_POINTS, EYES, LIP_OUTLINES
+from emotalk_core.emotion.landmark_sets import BROW_POINTS, LIP_OUTLINES
 from emotalk_core.emotion.measures import eye_distance
+from emotalk_core.perception.landmarks.topology import EYES
 
 MIN_SIDE = 8  # px; a smaller rectangle has no inside to clone
 EDGE_SHARE = (

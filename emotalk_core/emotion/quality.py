@@ -23,7 +23,7 @@ class QualityLimits:
         min_jacobian: smallest local area change.
     """
 
-    max_lip_opening_change: float = 0.04
+    max_lip_opening_change: float = 0.05
     max_lip_width_change: float = 0.2
     min_jacobian: float = 0.1
 

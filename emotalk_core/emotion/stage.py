@@ -78,7 +78,7 @@ class BankSettings:
     clone: bool = False
     clone_eye_margin: float = 0.12
     clone_mouth_margin: float = 0.25
-    max_lip_opening_change: float = 0.04
+    max_lip_opening_change: float = 0.05
     max_lip_width_change: float = 0.2
     min_jacobian: float = 0.1
     max_rejected: float = 0.3

@@ -41,6 +41,7 @@ def warp_normals(
     normals: UInt8[np.ndarray, "H W 3"],
     flow: Float[np.ndarray, "H W 2"],
     depth: Float[np.ndarray, "H W"],
+    smoothing: float,
 ) -> UInt8[np.ndarray, "H W 3"]:
     """Coded normals along the flow, tilted as the surface under them was stretched and lifted.
 
@@ -52,19 +53,20 @@ def warp_normals(
         normals: coded camera-space unit normals, (0,0,0) where there is none.
         flow: backward flow, px.
         depth: shift away from the camera, px.
+        smoothing: sigma of the blur of flow and depth before their slopes are taken, px: the tilt
+            is that of the skin's patches, not of the ripples between neighbouring landmarks.
     """
     xs, ys = sample_positions(flow)
-    present = (normals.max(axis=2) > 0).astype(np.uint8)
-    present = cv2.remap(present, xs, ys, cv2.INTER_NEAREST) > 0
-    moving = present & ((np.abs(flow).max(axis=2) > 0) | (depth != 0))
-    result = cv2.remap(normals, xs, ys, cv2.INTER_NEAREST)
-    result[~present] = 0
+    result = cv2.remap(normals, xs, ys, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    present = np.bitwise_or(np.bitwise_or(result[..., 0], result[..., 1]), result[..., 2]) > 0
+    motion = cv2.GaussianBlur(np.dstack([flow, depth]), (0, 0), smoothing)
+    stretch_x, stretch_y, lift = (_gradient(motion[..., i]) for i in range(3))
+    # where all slopes are zero the surface only moved: its normals are right as they are
+    tilted_there = sum(abs(part) for pair in (stretch_x, stretch_y, lift) for part in pair) > 0
+    moving = present & tilted_there
     if not moving.any():
         return result
-    near = cv2.remap(normals, xs, ys, cv2.INTER_NEAREST)[moving].astype(np.float32)
-    slope = _slopes(near / _HALF - 1)
-    stretch_x, stretch_y = _gradient(flow[..., 0]), _gradient(flow[..., 1])
-    lift = _gradient(depth)
+    slope = _slopes(result[moving].astype(np.float32) / _HALF - 1)
     fx_x, fx_y = stretch_x[0][moving], stretch_x[1][moving]
     fy_x, fy_y = stretch_y[0][moving], stretch_y[1][moving]
     new_x = (1 + fx_x) * slope[:, 0] + fy_x * slope[:, 1] + lift[0][moving]
