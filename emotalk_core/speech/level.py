@@ -1,4 +1,4 @@
-"""Sound in; which 25 fps frames are silent and which are clipped out (pure)."""
+"""Sound in; its loudness, and which 25 fps frames are silent or clipped, out (pure)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,18 @@ from emotalk_core.types.manifest import FPS, SAMPLE_RATE
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 REACH_FRAMES = 1  # a frame is silent when its neighbours are too: stops inside words do not count
 FULL_SCALE = 0.999
+LEVEL_WINDOW = 400  # samples (25 ms): a syllable is longer, a click is shorter
+LOUD_PERCENTILE = 95.0  # the level of the loud parts: pauses do not make a clip silent
+
+
+def loudness(samples: Float32[np.ndarray, " N"]) -> float:
+    """RMS level of the loud parts, 1 = full scale; 0 for no samples."""
+    n_windows = len(samples) // LEVEL_WINDOW
+    if n_windows == 0:
+        return 0.0
+    windows = samples[: n_windows * LEVEL_WINDOW].reshape(n_windows, LEVEL_WINDOW)
+    levels = np.sqrt((windows.astype(np.float64) ** 2).mean(axis=1))
+    return float(np.percentile(levels, LOUD_PERCENTILE))
 
 
 def frame_levels(samples: Float32[np.ndarray, " N"], n_frames: int) -> Float32[np.ndarray, " T"]:

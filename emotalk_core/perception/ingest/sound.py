@@ -9,24 +9,13 @@ import numpy as np
 from jaxtyping import Float32
 
 from emotalk_core.errors import InputError
+from emotalk_core.speech.level import loudness
 from emotalk_core.types.manifest import SAMPLE_RATE
 
 LOG = logging.getLogger(__name__)
 
-LEVEL_WINDOW = 400  # samples (25 ms): a syllable is longer, a click is shorter
-LOUD_PERCENTILE = 95.0  # the level of the loud parts: pauses do not make a clip silent
 FULL_SCALE = 0.999
 CLIPPED_SHARE = 0.001  # of all samples at full scale: audible distortion
-
-
-def loudness(samples: Float32[np.ndarray, " N"]) -> float:
-    """RMS level of the loud parts, 1 = full scale; 0 for no samples."""
-    n_windows = len(samples) // LEVEL_WINDOW
-    if n_windows == 0:
-        return 0.0
-    windows = samples[: n_windows * LEVEL_WINDOW].reshape(n_windows, LEVEL_WINDOW)
-    levels = np.sqrt((windows.astype(np.float64) ** 2).mean(axis=1))
-    return float(np.percentile(levels, LOUD_PERCENTILE))
 
 
 def check_sound(path: Path, samples: Float32[np.ndarray, " N"], min_loudness: float) -> None:

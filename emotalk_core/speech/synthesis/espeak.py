@@ -119,3 +119,8 @@ class EspeakEngine:
         """Speak one text."""
         samples, phonemes = espeak_phonemes(text, self.voice, self.rate, self.pitch)
         return Speech(samples, tuple(phonemes), f"espeak-ng/{self.voice}/{self.rate}")
+
+
+def engine(voice: str, speed: float) -> EspeakEngine:
+    """The espeak engine with a voice name ("" is American English) at a multiple of 150 wpm."""
+    return EspeakEngine(voice or "en-us", round(150 * speed))
