@@ -15,6 +15,7 @@ from emotalk_core.errors import ArtifactError
 from emotalk_core.media.atomic import atomic_path
 
 FORMAT_VERSION = 1
+METADATA_KEY = "emotalk"
 
 
 def save_checkpoint(
@@ -28,11 +29,9 @@ def save_checkpoint(
         kind: what it is ("avatar", "training_state", ...); loading asks for the same word.
         header: JSON-ready facts (method, step, config block, ...).
     """
-    meta = {
-        "kind": kind,
-        "format_version": str(FORMAT_VERSION),
-        "header": json.dumps(dict(header), sort_keys=True),
-    }
+    facts = {"kind": kind, "format_version": FORMAT_VERSION, "header": dict(header)}
+    # One entry: safetensors writes several in a random order, and equal tensors must give equal bytes.
+    meta = {METADATA_KEY: json.dumps(facts, sort_keys=True)}
     flat = {name: t.detach().cpu().contiguous().clone() for name, t in sorted(tensors.items())}
     with atomic_path(Path(path)) as temporary:
         save_file(flat, str(temporary), metadata=meta)
@@ -42,7 +41,7 @@ def load_checkpoint(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str,
     """Read (tensors, header); ArtifactError on another kind, a newer version or a broken file."""
     try:
         with safe_open(str(path), framework="pt") as data:
-            meta = data.metadata() or {}
+            meta = json.loads((data.metadata() or {}).get(METADATA_KEY, "{}"))
             tensors = {name: data.get_tensor(name) for name in data.keys()}  # noqa: SIM118  (not a dict)
     except (OSError, SafetensorError) as error:
         raise ArtifactError(
@@ -55,4 +54,4 @@ def load_checkpoint(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str,
             f"{path}: format_version={meta['format_version']}: this version reads up to "
             f"{FORMAT_VERSION}; update emotalk"
         )
-    return tensors, json.loads(meta["header"])
+    return tensors, meta["header"]
