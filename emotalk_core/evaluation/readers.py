@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,12 @@ class Evaluator:
         return not self.standing_for
 
 
-PIXELS = Evaluator("pixels-lossless-1")
+MESH = FaceMeshLandmarks
+PACKAGED: Mapping[EvaluatorKind, Evaluator] = {
+    "image": Evaluator("pixels-lossless-1"),
+    "landmarks": Evaluator(MESH.id, MESH.standing_for),
+    "lip_audio": Evaluator(f"{MESH.id}+{RIDGE_ID}", RIDGE_STANDING_FOR),
+}
 
 
 class LandmarkReader(Protocol):
@@ -100,9 +105,10 @@ def open_readers(
     """
     with ExitStack() as stack:
         landmarks = stack.enter_context(FaceMeshLandmarks(static=True))
-        evaluators: dict[EvaluatorKind, Evaluator] = {
-            "image": PIXELS,
-            "landmarks": Evaluator(landmarks.id, landmarks.standing_for),
-            "lip_audio": Evaluator(f"{landmarks.id}+{RIDGE_ID}", RIDGE_STANDING_FOR),
-        }
-        yield FaceReaders(landmarks, None, None, evaluators)
+        yield FaceReaders(landmarks, None, None, PACKAGED)
+
+
+def known_evaluators(ids: Sequence[str]) -> list[tuple[str, str]]:
+    """(id, what it stands in for) of evaluator ids, "" for measures that replace nothing."""
+    table = {e.id: e.standing_for for e in PACKAGED.values()}
+    return [(i, table.get(i, "")) for i in ids]

@@ -27,6 +27,7 @@ from emotalk_core.evaluation.scoring import (
     measure,
     metric_rows,
     metrics_of,
+    sound_of,
 )
 from emotalk_core.evaluation.settings import EvaluationSettings
 from emotalk_core.media.audio import read_audio
@@ -49,21 +50,21 @@ def _subject_ridge(frames: SubjectFrames, audio: Path) -> tuple[LipRidge, np.nda
 
 
 def expected_lips(
-    frames: SubjectFrames, audio: Path, clips: Iterable[str], clip_audio: Mapping[str, Path]
+    frames: SubjectFrames, audio: Path, sounds: Mapping[str, Path]
 ) -> dict[str, Float[np.ndarray, " A"]]:
     """Lip opening that the sound of every clip lets expect, per 25 fps audio frame.
 
-    `audio` is the subject's own sound; it is also that of clips that `clip_audio` (clip -> wav of
-    other speech) does not name.
+    `audio` is the subject's own sound, on whose training part the ridge is fitted; `sounds` maps a
+    clip to the wav that drove it.
     """
     ridge, own = _subject_ridge(frames, audio)
     expected = {}
-    for clip in clips:
-        if clip in clip_audio:
-            samples = read_audio(clip_audio[clip])
-            features = frame_features(samples, len(samples) * FPS // SAMPLE_RATE + 1)
-        else:
+    for clip, wav in sounds.items():
+        if wav == audio:
             features = own
+        else:
+            samples = read_audio(wav)
+            features = frame_features(samples, len(samples) * FPS // SAMPLE_RATE + 1)
         expected[clip] = ridge.predict(features)
     return expected
 
@@ -120,8 +121,9 @@ def score_scenario(
 ) -> None:
     """Score one render of one method in one scenario.
 
-    `audio` is the subject's audio.wav, `clip_audio` maps a clip name in the render's table to the
-    wav that drove it (cross_audio, emotion), `scores` is written with METRIC_COLUMNS.
+    `audio` is the subject's audio.wav; `clip_audio` maps a clip name in the render's table to the
+    wav that drove it (the emotion points share the first one); `scores` is written with
+    METRIC_COLUMNS.
 
     Raises:
         ArtifactError: lengths, sizes or columns disagree (file and rule are named).
@@ -132,9 +134,8 @@ def score_scenario(
         table = read_render_table(render_table, frames.manifest)
         check_render(render, reader, table, frames.manifest)
         clips = table["clip"].unique().tolist()
-        lips = expected_lips(frames, audio, clips, clip_audio or {})
-        if scenario != SELF:
-            lips = {clip: lips[clip] for clip in clips if clip in (clip_audio or {})}
+        sounds = {c: sound_of(c, scenario, audio, clip_audio or {}) for c in clips}
+        lips = expected_lips(frames, audio, {c: wav for c, wav in sounds.items() if wav})
         with open_readers(scenario, action_units, valence_arousal, track) as readers:
             person = Subject(subject, frames, readers, lips)
             source: FrameSource = lambda rows: (reader[i] for i in rows)  # noqa: E731
@@ -170,7 +171,7 @@ def score_baselines(
     rows: list[MetricRow] = baselines.chance_rows(subject)
     with SubjectFrames(manifest, video, regions, track) as frames:
         table = baselines.test_table(frames.manifest)
-        lips = expected_lips(frames, audio, table["clip"].unique().tolist(), {})
+        lips = expected_lips(frames, audio, {baselines.TEST_CLIP: audio})
         mean = baselines.mean_frame(frames)
         nearest = baselines.nearest_poses(frames)
         first = frames.manifest.n_train
