@@ -1,0 +1,202 @@
+"""Strided frames of a clip in; what holds for all of it out: plate, colours, hair and neck maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Float32, UInt8
+
+from emotalk_core.perception.landmarks import topology as tp
+from emotalk_core.perception.regions.colours import (
+    CLASSES,
+    CLOTHES,
+    HAIR,
+    NECK,
+    SKIN,
+    ColourModel,
+    fit_colours,
+)
+from emotalk_core.perception.regions.face import FaceShape
+from emotalk_core.perception.regions.filters import blur, dilate
+from emotalk_core.perception.regions.plate import Plate, clean_plate
+from emotalk_core.perception.regions.settings import RegionSettings
+
+SURE = 217  # person probability (0..255) of pixels that teach colours
+MAP_SIZE = 96  # px of the map of hair around the canonical face
+MAP_BOX = (-0.17, 0.17, -0.2, 0.14)  # its left, right, top, bottom: metres, canonical face
+ODD_SKIN = (
+    0.1  # the tenth of the skin's pixels that look least like skin bounds what skin looks like
+)
+MIN_OWN_SHARE = 0.05  # of a region's pixels that must not look like skin, else it has no own colour
+BESIDE_JAW = 0.62  # of the face height: how far from the face's axis long hair is looked for
+OVER_SHOULDERS = 0.12  # of the face height over the chin: collars and shoulders end below
+# Skin in the chin's shade is learned from a patch under it: face heights below, beside the axis
+UNDER_CHIN = (0.02, 0.1, 0.16)
+NECK_MAP_BLUR = 4.0  # face units: the body sways a little against the picture
+
+
+@dataclass(frozen=True)
+class ClipModel:
+    """What holds for all frames of a clip.
+
+    Attributes:
+        plate: the background without the person.
+        colours: hair, skin, clothes.
+        hair_map: probability of hair around the canonical face.
+        neck_map: probability that what is seen of the body is neck, in the picture's own frame.
+        long_hair: hair hangs below the ears.
+        long_hair_share: what that decision rests on.
+    """
+
+    plate: Plate
+    colours: ColourModel
+    hair_map: Float32[np.ndarray, "M M"]
+    neck_map: Float32[np.ndarray, "H W"]
+    long_hair: bool
+    long_hair_share: float
+
+
+def build_clip_model(
+    frames: UInt8[np.ndarray, "S H W 3"],
+    person: UInt8[np.ndarray, "S H W"],
+    faces: list[FaceShape],
+    settings: RegionSettings,
+) -> ClipModel:
+    """Learn a clip from frames spread over it, their person probability and faces."""
+    plate = clean_plate(frames, person, faces[0].unit)
+    step = max(1, len(frames) // settings.colour_frames)
+    chosen = range(0, len(frames), step)
+    samples: dict[str, list[np.ndarray]] = {name: [] for name in CLASSES}
+    for i in chosen:
+        for name, mask in _teaching_masks(faces[i], person[i] > SURE).items():
+            samples[name].append(frames[i][mask])
+    pixels = {name: np.concatenate(found) for name, found in samples.items()}
+    colours = fit_colours(_without_skin(pixels, settings.seed), settings.seed)
+    maps = [_hair_in_map(faces[i], frames[i], person[i], colours) for i in chosen]
+    weight = np.maximum(sum(w for _, w in maps), 1e-6)
+    looks = [(faces[i], person[i], colours.posterior(frames[i])) for i in chosen]
+    share = float(np.mean([_beside_jaw(*look) for look in looks]))
+    return ClipModel(
+        plate=plate,
+        colours=colours,
+        hair_map=(sum(h * w for h, w in maps) / weight).astype(np.float32),
+        neck_map=_neck_map(looks),
+        long_hair=share > settings.long_hair_share,
+        long_hair_share=share,
+    )
+
+
+def _teaching_masks(
+    face: FaceShape, sure: Bool[np.ndarray, "H W"]
+) -> dict[str, Bool[np.ndarray, "H W"]]:
+    """Where hair, skin and clothes surely are."""
+    parts = np.zeros(face.size, dtype=bool)
+    for ring in (tp.RIGHT_EYE, tp.LEFT_EYE, tp.RIGHT_BROW, tp.LEFT_BROW, tp.OUTER_LIPS):
+        parts |= face.ring(ring) > 0
+    skin = (face.oval(0.85) > 0.5) & ~dilate(parts, 4 * face.unit)
+    over_brows = face.above(face.outline[tp.BROW_TOP]) > 0
+    hair = sure & over_brows & (face.oval(1.1) < 0.5)
+    clothes = sure & (face.above(face.outline[tp.CHIN]) < -0.12)
+    below = -face.above(face.outline[tp.CHIN])
+    near, far, beside = UNDER_CHIN
+    neck = sure & (below > near) & (below < far) & (face.aside < beside)
+    return {"hair": hair, "skin": skin & sure, "clothes": clothes, "neck": neck}
+
+
+def _without_skin(
+    pixels: dict[str, UInt8[np.ndarray, "N 3"]], seed: int
+) -> dict[str, UInt8[np.ndarray, "N 3"]]:
+    """Drop bare forehead from hair and neck from clothes: what looks like most of the skin."""
+    skin = fit_colours({"skin": pixels["skin"]}, seed)
+
+    def likeness(colours: UInt8[np.ndarray, "N 3"]) -> Float[np.ndarray, " N"]:
+        return skin.posterior(colours[:, None])[:, 0, SKIN]
+
+    limit = np.quantile(likeness(pixels["skin"]), ODD_SKIN) if len(pixels["skin"]) else 1.0
+    kept = {"skin": pixels["skin"], "neck": pixels["neck"]}
+    for name in ("hair", "clothes"):
+        own = pixels[name][likeness(pixels[name]) < limit]
+        kept[name] = own if len(own) > MIN_OWN_SHARE * len(pixels[name]) else own[:0]
+    return kept
+
+
+def _map_transform() -> Float[np.ndarray, "2 3"]:
+    """Canonical metres -> px of the hair map."""
+    left, right, top, bottom = MAP_BOX
+    scale = np.array([MAP_SIZE / (right - left), MAP_SIZE / (bottom - top)])
+    return np.array([[scale[0], 0, -left * scale[0]], [0, scale[1], -top * scale[1]]])
+
+
+def _chain(
+    outer: Float[np.ndarray, "2 3"], inner: Float[np.ndarray, "2 3"]
+) -> Float[np.ndarray, "2 3"]:
+    """The affine map that applies `inner` first."""
+    return outer @ np.concatenate([inner, [[0.0, 0.0, 1.0]]])
+
+
+def hair_share(posterior: Float32[np.ndarray, "H W C"]) -> Float32[np.ndarray, "H W"]:
+    """Probability of hair where only hair or skin can be."""
+    hair, skin = posterior[..., HAIR], posterior[..., SKIN]
+    return (hair + 1e-4) / (hair + skin + 2e-4)
+
+
+def _hair_in_map(
+    face: FaceShape,
+    frame: UInt8[np.ndarray, "H W 3"],
+    person: UInt8[np.ndarray, "H W"],
+    colours: ColourModel,
+) -> tuple[Float32[np.ndarray, "M M"], Float32[np.ndarray, "M M"]]:
+    """Probability of hair and its weight on the canonical map, from one frame."""
+    transform = _chain(_map_transform(), face.to_canonical)
+    size = (MAP_SIZE, MAP_SIZE)
+    weight = (person > SURE).astype(np.float32)
+    values = hair_share(colours.posterior(frame)) * weight
+    seen = cv2.warpAffine(weight, transform, size)
+    return cv2.warpAffine(values, transform, size) / np.maximum(seen, 1e-3), seen
+
+
+def hair_prior(model: ClipModel, face: FaceShape) -> Float32[np.ndarray, "H W"]:
+    """The clip's hair map laid over one frame."""
+    transform = _chain(_map_transform(), face.to_canonical)
+    height, width = face.size
+    return cv2.warpAffine(
+        model.hair_map,
+        transform,
+        (width, height),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+
+
+def neck_share(posterior: Float32[np.ndarray, "H W C"]) -> Float32[np.ndarray, "H W"]:
+    """Probability of neck where only neck or clothes can be."""
+    neck = np.maximum(posterior[..., SKIN], posterior[..., NECK])
+    return (neck + 1e-4) / (neck + posterior[..., CLOTHES] + 2e-4)
+
+
+_Look = tuple[FaceShape, UInt8[np.ndarray, "H W"], Float32[np.ndarray, "H W C"]]
+
+
+def _neck_map(looks: list[_Look]) -> Float32[np.ndarray, "H W"]:
+    """Mean probability of neck over the frames that show the body there; a half elsewhere."""
+    total = np.zeros(looks[0][0].size, dtype=np.float32)
+    weight = np.full_like(total, 1e-3)
+    for face, person, posterior in looks:
+        body = (person > SURE) & (face.above_ears < 0) & (face.jaw_oval < 0.5)
+        share = np.where(posterior.max(axis=-1) > 0, neck_share(posterior), 0.5)
+        total += share * body
+        weight += body
+    sigma = NECK_MAP_BLUR * looks[0][0].unit
+    return (blur(total, sigma) + 5e-4) / (blur(weight, sigma))
+
+
+def _beside_jaw(
+    face: FaceShape, person: UInt8[np.ndarray, "H W"], posterior: Float32[np.ndarray, "H W C"]
+) -> float:
+    """Share of hair-like person pixels beside the jaw: next to nothing unless hair hangs there."""
+    place = (face.above_ears < 0) & (face.above(face.outline[tp.CHIN]) > OVER_SHOULDERS)
+    place &= (face.oval(1.12) < 0.5) & (face.aside < BESIDE_JAW)
+    body = (person > 128) & (np.maximum(posterior[..., SKIN], posterior[..., NECK]) < 0.5)
+    return float(body[place].mean()) if place.any() else 0.0

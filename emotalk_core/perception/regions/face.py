@@ -1,0 +1,116 @@
+"""Landmarks of one frame in; soft masks of the face's parts and directions of the head out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+from jaxtyping import Float, Float32
+from scipy.signal import savgol_filter
+
+from emotalk_core.perception.landmarks import topology as tp
+from emotalk_core.perception.regions.filters import polygon
+
+UNITS_PER_FACE = 256.0  # a face unit is 1/256 of the face's height (forehead to chin)
+STEADY_WINDOW, STEADY_ORDER = 7, 2  # frames: the jaw's outline must not shiver with the detector
+# The mesh's oval ends on the chin but inside the jaw's sides; a wider one lets collars in.
+JAW_SCALE = 1.045
+BROW_GROW = 0.012  # of the face height: the mesh's brow ring is thinner than brows are
+
+
+@lru_cache(maxsize=4)
+def _pixel_centres(shape: tuple[int, int]) -> Float32[np.ndarray, "H W 2"]:
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    return np.stack([columns, rows], axis=-1).astype(np.float32) + 0.5
+
+
+def steady_landmarks(landmarks: Float[np.ndarray, "T 478 2"]) -> Float[np.ndarray, "T 478 2"]:
+    """Landmarks smoothed in time for outlines (not for lips: those are taken as they are)."""
+    if len(landmarks) < STEADY_WINDOW:
+        return landmarks
+    return savgol_filter(landmarks, STEADY_WINDOW, STEADY_ORDER, axis=0)
+
+
+def face_height(landmarks: Float[np.ndarray, "*T 478 2"]) -> float:
+    """Median distance from forehead to chin, px."""
+    gap = landmarks[..., tp.FOREHEAD, :] - landmarks[..., tp.CHIN, :]
+    return float(np.median(np.linalg.norm(gap, axis=-1)))
+
+
+@dataclass(frozen=True)
+class FaceShape:
+    """The face of one frame.
+
+    Attributes:
+        outline: [478,2] px, smoothed in time. exact: [478,2] px as seen (lips, eyes).
+        size: (height, width) of the frame, px. height: of the face, px, the same for all frames.
+    """
+
+    outline: Float[np.ndarray, "478 2"]
+    exact: Float[np.ndarray, "478 2"]
+    size: tuple[int, int]
+    height: float
+
+    @property
+    def unit(self) -> float:
+        """Px of one face unit."""
+        return self.height / UNITS_PER_FACE
+
+    @cached_property
+    def up(self) -> Float[np.ndarray, " 2"]:
+        """Unit vector from chin to forehead."""
+        along = self.outline[tp.FOREHEAD] - self.outline[tp.CHIN]
+        return along / np.linalg.norm(along)
+
+    def above(self, point: Float[np.ndarray, " 2"]) -> Float32[np.ndarray, "H W"]:
+        """Signed distance of every pixel above the level of `point`, in face heights."""
+        offset: np.ndarray = _pixel_centres(self.size) - point.astype(np.float32)
+        return offset @ (self.up / self.height).astype(np.float32)
+
+    @cached_property
+    def above_ears(self) -> Float32[np.ndarray, "H W"]:
+        """Signed distance above the line under the ear lobes, in face heights."""
+        right, left = self.outline[list(tp.EAR_LINE)]
+        along = left - right
+        normal = np.array([along[1], -along[0]]) / np.linalg.norm(along)
+        offset = _pixel_centres(self.size) - right.astype(np.float32)
+        return offset @ (normal / self.height).astype(np.float32)
+
+    @cached_property
+    def aside(self) -> Float32[np.ndarray, "H W"]:
+        """Distance of every pixel from the face's long axis, in face heights."""
+        across = np.array([-self.up[1], self.up[0]])
+        middle = self.outline[list(tp.OVAL)].mean(axis=0)
+        offset = _pixel_centres(self.size) - middle.astype(np.float32)
+        return np.abs(offset @ (across / self.height).astype(np.float32))
+
+    def oval(self, scale: float) -> Float32[np.ndarray, "H W"]:
+        """Coverage of the face's oval, scaled about its middle."""
+        ring = self.outline[list(tp.OVAL)]
+        return polygon((ring - ring.mean(axis=0)) * scale + ring.mean(axis=0), self.size)
+
+    @cached_property
+    def jaw_oval(self) -> Float32[np.ndarray, "H W"]:
+        """The oval, exact at the chin and `JAW_SCALE` wide beside the jaw."""
+        ring = self.outline[list(tp.OVAL)]
+        middle = ring.mean(axis=0)
+        height = (ring - self.outline[tp.CHIN]) @ self.up
+        ears = (self.outline[list(tp.EAR_LINE)] - self.outline[tp.CHIN]) @ self.up
+        share = np.clip(height / ears.mean(), 0, 1)[:, None]
+        return polygon((ring - middle) * (1 + (JAW_SCALE - 1) * share) + middle, self.size)
+
+    def ring(self, points: tuple[int, ...]) -> Float32[np.ndarray, "H W"]:
+        """Coverage of a ring of landmarks as seen."""
+        return polygon(self.exact[list(points)], self.size)
+
+    @cached_property
+    def to_canonical(self) -> Float[np.ndarray, "2 3"]:
+        """Similarity from px to the canonical face's x, y, metres (least squares, rigid points)."""
+        rigid = list(tp.rigid_points())
+        source = self.outline[rigid] @ np.array([1, 1j])
+        target = tp.canonical_face()[rigid, :2] @ np.array([1, 1j])
+        a, b = source - source.mean(), target - target.mean()
+        turn = (a.conj() * b).sum() / (np.abs(a) ** 2).sum()
+        shift = target.mean() - turn * source.mean()
+        return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])

@@ -1,0 +1,76 @@
+"""Small picture filters with radii in px: erosion, dilation, soft polygons, push-pull filling."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Float32, UInt8
+
+SUBPIXEL_BITS = 4  # cv2's fixed-point coordinates: a sixteenth of a pixel
+FINEST_PYRAMID = 4  # px: push-pull stops here
+
+
+def _disc(radius: float) -> UInt8[np.ndarray, "K K"]:
+    size = 2 * max(round(radius), 0) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+
+
+def dilate(mask: Bool[np.ndarray, "H W"], radius: float) -> Bool[np.ndarray, "H W"]:
+    """The mask grown by a disc of `radius` px."""
+    return cv2.dilate(mask.astype(np.uint8), _disc(radius)) > 0
+
+
+def erode(mask: Bool[np.ndarray, "H W"], radius: float) -> Bool[np.ndarray, "H W"]:
+    """The mask shrunk by a disc of `radius` px; the picture's border does not shrink it."""
+    return cv2.erode(mask.astype(np.uint8), _disc(radius), borderValue=(1, 1, 1, 1)) > 0
+
+
+def blur(values: Float[np.ndarray, "H W"], sigma: float) -> Float[np.ndarray, "H W"]:
+    """Gaussian blur, sigma in px."""
+    return cv2.GaussianBlur(values, (0, 0), max(sigma, 0.3))
+
+
+def polygon(points: Float[np.ndarray, "N 2"], shape: tuple[int, int]) -> Float32[np.ndarray, "H W"]:
+    """Coverage 0..1 of a polygon whose corners are px (pixel centres at +0.5)."""
+    canvas = np.zeros(shape, dtype=np.uint8)
+    corners = np.round((points - 0.5) * (1 << SUBPIXEL_BITS)).astype(np.int32)
+    cv2.fillPoly(canvas, [corners], (255,), lineType=cv2.LINE_AA, shift=SUBPIXEL_BITS)
+    return canvas.astype(np.float32) / 255
+
+
+def guided(
+    guide: UInt8[np.ndarray, "H W 3"], values: Float32[np.ndarray, "H W"], radius: float, eps: float
+) -> Float32[np.ndarray, "H W"]:
+    """Edge-following smoothing of `values` along a colour picture (He et al. 2010).
+
+    Args:
+        guide: RGB.
+        values: what is smoothed.
+        radius: px.
+        eps: grey levels of the guide that count as texture, not as an edge.
+    """
+    return cv2.ximgproc.guidedFilter(guide, values, max(round(radius), 1), eps**2)
+
+
+def push_pull(
+    picture: Float32[np.ndarray, "H W C"], known: Float32[np.ndarray, "H W"]
+) -> Float32[np.ndarray, "H W C"]:
+    """Fill where `known` is 0 from an image pyramid of what is known; smooth, without streaks.
+
+    Args:
+        picture: values.
+        known: weight 0..1 of each pixel.
+    """
+    height, width = known.shape
+    if min(height, width) <= FINEST_PYRAMID or known.min() >= 1:
+        total = known.sum()
+        mean = (picture * known[..., None]).sum(axis=(0, 1)) / total if total > 0 else 0.0
+        return picture * known[..., None] + (1 - known[..., None]) * mean
+    half = ((width + 1) // 2, (height + 1) // 2)
+    small_known = cv2.resize(known, half, interpolation=cv2.INTER_AREA)
+    weighted = cv2.resize(picture * known[..., None], half, interpolation=cv2.INTER_AREA)
+    small = weighted.reshape(half[1], half[0], -1) / np.maximum(small_known[..., None], 1e-6)
+    filled = push_pull(small, np.minimum(small_known * 4, 1))
+    large = cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR)
+    large = large.reshape(height, width, -1)
+    return picture * known[..., None] + large * (1 - known[..., None])

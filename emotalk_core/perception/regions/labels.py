@@ -1,0 +1,155 @@
+"""One frame's person alpha, face and colours in; soft head alpha and label map out."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+from emotalk_core.perception.landmarks import topology as tp
+from emotalk_core.perception.regions.clip_model import (
+    ClipModel,
+    hair_prior,
+    hair_share,
+    neck_share,
+)
+from emotalk_core.perception.regions.colours import CLOTHES, SKIN
+from emotalk_core.perception.regions.face import BROW_GROW, FaceShape
+from emotalk_core.perception.regions.filters import blur, dilate, erode
+from emotalk_core.perception.teeth.packaged import find_teeth
+from emotalk_core.types.regions import LABEL
+
+LINE_SOFTNESS = 0.008  # of the face height: half width of the step at the ear line
+LOBE_BAND = 0.07  # of the face height below the ear line: ear lobes end there
+LOBE_REACH = 0.12  # of the face height outside the oval
+INNER_OVAL = 0.06  # of the face height: deeper inside the oval everything is head
+SKIN_BLUR = 1.0  # face units: the colour table is noisy
+HAIR_BLUR, NECK_BLUR = 2.0, 2.0
+PRIOR_WEIGHT = 2.0  # the clip's hair map counts twice what one frame's colour counts
+MAX_EVIDENCE = 2.0  # log odds of one frame's colour
+NECK_REACH = 0.5  # of the face height beside the face's axis
+HAIR_ISLAND = 0.01  # of the head's area
+EAR_TOP = 0.03  # of the face height above the brows: ears do not reach higher
+MOUTH_OPEN = 0.012  # of the face height: inner lips closer than that show no inside
+
+
+def _step(distance: Float32[np.ndarray, "H W"], softness: float) -> Float32[np.ndarray, "H W"]:
+    """0 below, 1 above, linear over +-softness around 0."""
+    return np.clip(0.5 + distance / (2 * softness), 0, 1)
+
+
+def head_alpha(
+    person: Float32[np.ndarray, "H W"],
+    face: FaceShape,
+    posterior: Float32[np.ndarray, "H W C"],
+) -> Float32[np.ndarray, "H W"]:
+    """The part of the person's alpha that belongs to the head: hair, face, ears, lobes, jaw.
+
+    Above the line under the ear lobes all of the person is head. Below it, the oval where it is not
+    clothes, and the lobes. Long hair is cut at that line: below it moves with the body.
+    """
+    above = _step(face.above_ears, LINE_SOFTNESS)
+    body_free = blur(1 - posterior[..., CLOTHES], SKIN_BLUR * face.unit)
+    skin = blur(posterior[..., SKIN], SKIN_BLUR * face.unit)
+    near = dilate(face.jaw_oval > 0.5, LOBE_REACH * face.height)
+    lobes = _step(face.above_ears + LOBE_BAND, LINE_SOFTNESS) * skin * near
+    inner = erode(face.jaw_oval > 0.5, INNER_OVAL * face.height)
+    jaw = face.jaw_oval * np.maximum(np.clip(body_free * 2, 0, 1), inner)
+    head = person * np.maximum(np.maximum(above, lobes), jaw)
+    head = np.maximum(head, face.jaw_oval * inner)
+    return (head * _main_part(head > 0.3)).astype(np.float32)
+
+
+def _main_part(mask: Bool[np.ndarray, "H W"]) -> Float32[np.ndarray, "H W"]:
+    """1 on the largest connected part (and its rim), 0 on islands."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    if count <= 2:
+        return np.ones(mask.shape, np.float32)
+    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    islands = dilate(mask & (labels != largest), 1)
+    return (~islands | (labels == largest)).astype(np.float32)
+
+
+def _without_islands(mask: Bool[np.ndarray, "H W"], smallest: float) -> Bool[np.ndarray, "H W"]:
+    """Drop connected parts of fewer than `smallest` px (highlights on the forehead)."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    return mask & (stats[labels, cv2.CC_STAT_AREA] >= smallest)
+
+
+def label_map(
+    frame: UInt8[np.ndarray, "H W 3"],
+    person: Float32[np.ndarray, "H W"],
+    head: Float32[np.ndarray, "H W"],
+    face: FaceShape,
+    model: ClipModel,
+    posterior: Float32[np.ndarray, "H W C"],
+) -> UInt8[np.ndarray, "H W"]:
+    """Numbers of `types.regions.REGION_NAMES` for every pixel."""
+    labels = np.full(face.size, LABEL["background"], dtype=np.uint8)
+    in_head = head > 0.5
+    body = (person > 0.5) & ~in_head
+    labels[body] = LABEL["clothes"]
+    labels[_neck(body, face, model, posterior)] = LABEL["neck"]
+    labels[in_head] = LABEL["skin"]
+    oval = face.jaw_oval > 0.5
+    over_brows = face.above(face.outline[tp.BROW_TOP])
+    hair = in_head & _hair(face, model, posterior) & (~oval | (over_brows > 0))
+    hair = _without_islands(hair, HAIR_ISLAND * int(in_head.sum()))
+    labels[hair] = LABEL["hair"]
+    beside = in_head & ~oval & ~hair & (over_brows < EAR_TOP) & (face.aside > 0.25)
+    labels[beside] = LABEL["ears"]
+    _paint_parts(labels, frame, face, in_head)
+    return labels
+
+
+def _odds(p: Float32[np.ndarray, "H W"]) -> Float32[np.ndarray, "H W"]:
+    p = np.clip(p, 0.01, 0.99)
+    return np.log(p / (1 - p))
+
+
+def _neck(
+    body: Bool[np.ndarray, "H W"],
+    face: FaceShape,
+    model: ClipModel,
+    posterior: Float32[np.ndarray, "H W C"],
+) -> Bool[np.ndarray, "H W"]:
+    """Skin of the body by the clip's map and colour, hanging together under the chin (no hands)."""
+    evidence = np.clip(_odds(neck_share(posterior)), -MAX_EVIDENCE, MAX_EVIDENCE)
+    total = blur(evidence + PRIOR_WEIGHT * _odds(model.neck_map), NECK_BLUR * face.unit)
+    mask = body & (total > 0) & (face.aside < NECK_REACH)
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8))
+    under = dilate(face.jaw_oval > 0.5, 0.1 * face.height)
+    touching = np.zeros(count, dtype=bool)
+    touching[np.unique(labels[under & mask])] = True
+    touching[0] = False
+    return touching[labels]
+
+
+def _hair(
+    face: FaceShape, model: ClipModel, posterior: Float32[np.ndarray, "H W C"]
+) -> Bool[np.ndarray, "H W"]:
+    """Hair by the clip's map around the face and this frame's colour."""
+    evidence = np.clip(_odds(hair_share(posterior)), -MAX_EVIDENCE, MAX_EVIDENCE)
+    total = evidence + PRIOR_WEIGHT * _odds(hair_prior(model, face))
+    return blur(total, HAIR_BLUR * face.unit) > 0
+
+
+def _paint_parts(
+    labels: UInt8[np.ndarray, "H W"],
+    frame: UInt8[np.ndarray, "H W 3"],
+    face: FaceShape,
+    in_head: Bool[np.ndarray, "H W"],
+) -> None:
+    """Brows, eyes, lips and the inside of the mouth, in place."""
+    for ring in (tp.RIGHT_BROW, tp.LEFT_BROW):
+        labels[dilate(face.ring(ring) > 0.5, BROW_GROW * face.height) & in_head] = LABEL["brows"]
+    for eye in (tp.RIGHT_EYE, tp.LEFT_EYE):
+        labels[(face.ring(eye) > 0.5) & in_head] = LABEL["eyes"]
+    labels[(face.ring(tp.OUTER_LIPS) > 0.5) & in_head] = LABEL["lips"]
+    gap = np.linalg.norm(face.exact[tp.UPPER_INNER_LIP] - face.exact[tp.LOWER_INNER_LIP])
+    if gap < MOUTH_OPEN * face.height:
+        return
+    inside = (face.ring(tp.INNER_LIPS) > 0.5) & in_head
+    labels[inside] = LABEL["inner_mouth"]
+    teeth = find_teeth(frame, inside, labels == LABEL["lips"], labels == LABEL["skin"])
+    labels[teeth] = LABEL["teeth"]

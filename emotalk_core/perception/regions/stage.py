@@ -1,0 +1,136 @@
+"""Stage: video and track in; regions.mkv (labels) and alpha.mkv (soft head) out."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from threadpoolctl import threadpool_limits
+
+from emotalk_core.media import progress
+from emotalk_core.media.tables import check_length, describe, read_arrays, read_manifest
+from emotalk_core.media.video import VideoReader, VideoWriter, expect_frames
+from emotalk_core.perception.regions.clip_model import ClipModel, build_clip_model
+from emotalk_core.perception.regions.face import FaceShape, face_height, steady_landmarks
+from emotalk_core.perception.regions.labels import head_alpha, label_map
+from emotalk_core.perception.regions.matting import person_alpha
+from emotalk_core.perception.regions.person import PersonSegmenter, steady_masks
+from emotalk_core.perception.regions.settings import RegionSettings
+from emotalk_core.types.regions import HEAD, region_mask
+
+logger = logging.getLogger(__name__)
+
+
+class ClipFaces:
+    """The face of every frame of a clip, made when asked for.
+
+    Args:
+        landmarks: [T,478,2] px of track.npz.
+        size: (height, width) of the frames, px.
+    """
+
+    def __init__(self, landmarks: Float[np.ndarray, "T 478 2"], size: tuple[int, int]) -> None:
+        self._exact = landmarks.astype(np.float64)
+        self._steady = steady_landmarks(self._exact)
+        self._size, self._height = size, face_height(self._exact)
+
+    def __len__(self) -> int:
+        return len(self._exact)
+
+    def __getitem__(self, frame: int) -> FaceShape:
+        return FaceShape(self._steady[frame], self._exact[frame], self._size, self._height)
+
+
+def segment_regions(
+    *,
+    manifest: Path,
+    video: Path,
+    track: Path,
+    regions: Path,
+    alpha: Path,
+    settings: RegionSettings,
+    threads: int = 1,
+) -> None:
+    """Label every pixel of every frame and give the head's soft alpha (docs/artifacts.md).
+
+    Args:
+        manifest: of the ingest stage.
+        video: of the ingest stage.
+        track: of the tracking stage.
+        regions: written.
+        alpha: written.
+        settings: config block `regions`.
+        threads: numeric threads.
+
+    Raises:
+        ArtifactError: frame counts disagree.
+    """
+    facts = read_manifest(manifest)
+    expect_frames(video, facts.n_frames, "ingest")
+    landmarks = read_arrays(track, ("landmarks",))["landmarks"]
+    check_length("track.npz", len(landmarks), facts.n_frames, "tracking")
+    faces = ClipFaces(landmarks, (facts.height, facts.width))
+    with threadpool_limits(threads), PersonSegmenter() as segmenter:
+        model = learn_clip(video, faces, segmenter, settings)
+        logger.info(
+            "regions: %s",
+            describe(
+                {
+                    "long_hair": model.long_hair,
+                    "beside_jaw": model.long_hair_share,
+                    "plate_seen": float(model.plate.seen.mean()),
+                }
+            ),
+        )
+        if model.long_hair:
+            logger.warning("regions: long hair; below the ears it is kept with the body")
+        _write_all(video, regions, alpha, faces, model, segmenter)
+
+
+def learn_clip(
+    video: Path, faces: ClipFaces, segmenter: PersonSegmenter, settings: RegionSettings
+) -> ClipModel:
+    """The clip's model from frames spread over it (the only frames that are held together)."""
+    count = min(settings.plate_frames, len(faces))
+    chosen = np.linspace(0, len(faces) - 1, count).round().astype(int)
+    with VideoReader(video) as reader:
+        frames = np.stack([reader[int(i)] for i in chosen])
+    person = np.stack([segmenter.segment(frame) for frame in frames])
+    return build_clip_model(frames, person, [faces[int(i)] for i in chosen], settings)
+
+
+def _write_all(
+    video: Path,
+    regions: Path,
+    alpha: Path,
+    faces: ClipFaces,
+    model: ClipModel,
+    segmenter: PersonSegmenter,
+) -> None:
+    steps = progress.Progress("regions", len(faces), logger)
+    areas = []
+    with VideoWriter(regions) as label_writer, VideoWriter(alpha) as alpha_writer:
+        for index, (frame, person) in enumerate(steady_masks(VideoReader(video), segmenter)):
+            labels, head = segment_frame(frame, person, faces[index], model)
+            label_writer.write(labels)
+            alpha_writer.write(head)
+            areas.append(int(region_mask(labels, HEAD).sum()))
+            steps.step()
+    flicker = float(np.sqrt(np.mean(np.diff(areas, 2) ** 2.0)) / max(np.mean(areas), 1))
+    logger.info("regions: head area flicker %.2f %%", 100 * flicker)
+
+
+def segment_frame(
+    frame: UInt8[np.ndarray, "H W 3"],
+    person: UInt8[np.ndarray, "H W"],
+    face: FaceShape,
+    model: ClipModel,
+) -> tuple[UInt8[np.ndarray, "H W"], UInt8[np.ndarray, "H W"]]:
+    """Label map and head alpha (0..255) of one frame."""
+    opacity = person_alpha(frame, person, model.plate, face.unit)
+    posterior = model.colours.posterior(frame)
+    head = head_alpha(opacity, face, posterior)
+    labels = label_map(frame, opacity, head, face, model, posterior)
+    return labels, np.round(head * 255).astype(np.uint8)
