@@ -24,9 +24,8 @@ CLASSES = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "c
 BROW_CHANNELS = ("browLiftInner", "browLiftMiddle", "browLiftOuter", "browSqueeze")
 _BROW_KEYS = ("inner", "middle", "outer", "squeeze")
 
-NEUTRAL_RADIUS = (
-    0.15  # inside, a point is called neutral: about what a reader cannot tell from noise
-)
+# Inside, a point is called neutral: our choice, a fifth of the outer ring.
+NEUTRAL_RADIUS = 0.15
 SIDES = ("Left", "Right")
 
 Point = tuple[float, float]

@@ -37,16 +37,14 @@ BROW_LIFT_SHARE = 0.22  # of the room between brow and hairline
 BROW_SIGMA = 0.17  # width of a brow bump
 FACE_TO_LID = 0.25  # lids follow brows and cheeks only this much: the folds around take the rest
 BLINK_RANGE = (0.45, 0.85)  # share of the usual eye opening: below the first a blink, no lid motion
-LIP_BLEND = (
-    0.01,
-    0.07,
-)  # distance from the lips where the bend field begins to fade, and its sigma
+# Distance from the lips where the bend field begins to fade, and the sigma of its fading.
+LIP_BLEND = (0.01, 0.12)
 OVAL_FADE = 0.16  # displacement fades to zero over this distance from the face oval
 
 LID_CHANNELS = ("eyeWide", "eyeBlink", "eyeSquint")
 # What a channel at 1 does to the lids, as shares of the gap between them (upper down, lower up).
 # They do not follow the face model: its lid landmarks partly lie on the eyeballs and stand still.
-UPPER_LID_SHARE = {"eyeBlink": 1.0, "eyeWide": -0.32}
+UPPER_LID_SHARE = {"eyeBlink": 1.0, "eyeWide": -0.45}
 LOWER_LID_SHARE = {"eyeSquint": 0.2, "cheekSquint": 0.15}
 
 
@@ -68,7 +66,8 @@ def soft_limit(x: Float[np.ndarray, "*n"] | float, limit: float) -> Float[np.nda
     """Identity near zero that approaches +-limit smoothly; zero where there is no room at all."""
     if limit <= 0:
         return np.zeros_like(x)
-    return limit * np.tanh(np.asarray(x) / limit)
+    ratio = np.asarray(x) / limit
+    return limit * ratio / (1 + ratio**4) ** 0.25
 
 
 def fit_pose(

@@ -14,9 +14,8 @@ from emotalk_core.emotion.measures import eye_distance
 from emotalk_core.perception.landmarks.topology import EYES
 
 MIN_SIDE = 8  # px; a smaller rectangle has no inside to clone
-EDGE_SHARE = (
-    0.06  # of the eye distance: width over which the motion field fades at the rectangle's rim
-)
+# Width over which the motion field fades at a rectangle's rim, eye distances.
+EDGE_SHARE = 0.06
 
 
 @dataclass(frozen=True)
