@@ -30,7 +30,8 @@ def save_checkpoint(
         header: JSON-ready facts (method, step, config block, ...).
     """
     facts = {"kind": kind, "format_version": FORMAT_VERSION, "header": dict(header)}
-    # One entry: safetensors writes several in a random order, and equal tensors must give equal bytes.
+    # One entry: safetensors writes several in a random order, and equal tensors must give equal
+    # bytes.
     meta = {METADATA_KEY: json.dumps(facts, sort_keys=True)}
     flat = {name: t.detach().cpu().contiguous().clone() for name, t in sorted(tensors.items())}
     with atomic_path(Path(path)) as temporary:

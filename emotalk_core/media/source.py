@@ -21,7 +21,7 @@ LOG = logging.getLogger(__name__)
 
 INT16_FULL = 32_768
 MAX_AUDIO_GAP = 0.05  # s; sound whose times jump by more is moved to where its times say
-LOST_SHARE, LOST_SECONDS = 0.02, 0.5  # a file may hold this much less than its header announces
+LOST_SHARE, LOST_SECONDS = 0.02, 0.25  # a file may hold this much less than its header announces
 THUMBNAIL = 48  # px; enough to see a cut, too small to see lips move
 
 
@@ -144,6 +144,14 @@ class SourceVideo:
                 return picture.time or 0.0
         return 0.0
 
+    def require_sound(self) -> None:
+        """Raise InputError when the file has no audio track."""
+        if not self.has_audio:
+            raise InputError(
+                f"{self.path}: has no audio track; a talking head needs the speaker's own sound: "
+                "give a video with sound (or mux the wav into it)"
+            )
+
     def sound(self) -> Float32[np.ndarray, " N"]:
         """The first sound track as 16 kHz mono in [-1,1]; sample 0 sounds at the first frame.
 
@@ -153,11 +161,7 @@ class SourceVideo:
         Raises:
             InputError: no audio track, or one that cannot be decoded.
         """
-        if not self.has_audio:
-            raise InputError(
-                f"{self.path}: has no audio track; a talking head needs the speaker's own sound: "
-                "give a video with sound (or mux the wav into it)"
-            )
+        self.require_sound()
         timeline = _Timeline()
         start = self.start_seconds()
         with self._open() as container:

@@ -17,6 +17,7 @@ class IngestSettings:
         face_share: wanted height of the face (hairline to chin) over the side of the crop.
         second_face_share: another face counts from this share of the main face's height on.
         min_loudness: quietest sound that is accepted: level of its loud parts, 1 = full scale.
+        refuse_cuts: refuse a clip in which picture and head jump from one frame to the next.
         correct_offset: shift the sound when it is clearly early or late.
         min_offset_confidence: below this the offset is written down but not applied, 0..1.
         min_offset_seconds: smaller offsets lie within the estimate's error and are left, s.
@@ -30,6 +31,7 @@ class IngestSettings:
     face_share: float = 0.58
     second_face_share: float = 0.5
     min_loudness: float = 0.002
+    refuse_cuts: bool = True
     correct_offset: bool = True
     min_offset_confidence: float = 0.15
     min_offset_seconds: float = 0.02

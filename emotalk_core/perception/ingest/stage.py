@@ -60,9 +60,10 @@ def ingest_video(
     """
     check_subject_name(subject)
     origin = SourceVideo(source, threads)
+    origin.require_sound()
+    found = survey_source(origin, settings)
     sound = origin.sound()
     check_sound(source, sound, settings.min_loudness)
-    found = survey_source(origin, settings)
     n_frames = _frame_count(source, found, sound, settings)
     crop = square_crop(found.faces, found.height, found.width, settings.face_share)
     with together(manifest, video, audio):
