@@ -1,0 +1,316 @@
+// One image forward and backward: the order of the passes and the planes they read and write.
+#include "raster.h"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <type_traits>
+
+#include "blend.h"
+
+namespace emotalk {
+namespace {
+
+constexpr int kRunSizes[] = {3, 4, 7, 8, 12, kMaxChannels};  // channel counts that are compiled
+
+int padded_run(int channels) {
+  for (int size : kRunSizes)
+    if (channels <= size) return size;
+  return kMaxChannels;
+}
+
+// Calls body with the compile-time channel count that holds `channels`.
+template <class Body>
+void with_run_size(int channels, Body body) {
+  switch (padded_run(channels)) {
+    case 3: return body(std::integral_constant<int, 3>());
+    case 4: return body(std::integral_constant<int, 4>());
+    case 7: return body(std::integral_constant<int, 7>());
+    case 8: return body(std::integral_constant<int, 8>());
+    case 12: return body(std::integral_constant<int, 12>());
+    default: return body(std::integral_constant<int, kMaxChannels>());
+  }
+}
+
+// A tile's pixels of one plane; tiles at the border go through a whole buffer.
+class PlaneTile {
+ public:
+  PlaneTile(const TileWork& tile, int image_width)
+      : tile_(tile), width_(image_width), whole_(tile.width == kTile && tile.height == kTile) {}
+
+  void load(const float* plane, Vec* blocks) const {
+    const float* source = plane + std::int64_t(tile_.y) * width_ + tile_.x;
+    float buffer[kTile * kTile] = {};
+    std::ptrdiff_t stride = width_;
+    if (!whole_) {
+      for (int y = 0; y < tile_.height; ++y)
+        std::copy_n(source + std::int64_t(y) * width_, tile_.width, buffer + y * kTile);
+      source = buffer;
+      stride = kTile;
+    }
+    for (int b = 0; b < kBlocks; ++b) blocks[b] = load_block(source + at(b, stride), stride);
+  }
+
+  void save(float* plane, const Vec* blocks) const {
+    float* target = plane + std::int64_t(tile_.y) * width_ + tile_.x;
+    if (whole_) {
+      for (int b = 0; b < kBlocks; ++b) store_block(target + at(b, width_), width_, blocks[b]);
+      return;
+    }
+    float buffer[kTile * kTile];
+    for (int b = 0; b < kBlocks; ++b) store_block(buffer + at(b, kTile), kTile, blocks[b]);
+    for (int y = 0; y < tile_.height; ++y)
+      std::copy_n(buffer + y * kTile, tile_.width, target + std::int64_t(y) * width_);
+  }
+
+ private:
+  static std::ptrdiff_t at(int block, std::ptrdiff_t stride) {
+    return block / kBlockColumns * kBlockHeight * stride + block % kBlockColumns * kBlockWidth;
+  }
+  const TileWork& tile_;
+  int width_;
+  bool whole_;
+};
+
+// Background of one colour channel in a tile.
+void load_background(const Background& background, int colour, std::int64_t plane_size,
+                     const PlaneTile& pixels, Vec* blocks) {
+  if (background.is_image) {
+    pixels.load(background.values + colour * plane_size, blocks);
+  } else {
+    std::fill_n(blocks, kBlocks, splat(background.values[colour]));
+  }
+}
+
+// The channels' columns of the feature rows, side by side and padded with zeros.
+std::vector<float> pack(const std::vector<float>& features, std::size_t rows, int width,
+                        const Channel* channels, int count, int padded) {
+  std::vector<float> packed(rows * padded, 0.f);
+  for (std::size_t row = 0; row < rows; ++row)
+    for (int c = 0; c < count; ++c)
+      packed[row * padded + c] = features[row * width + channels[c].feature];
+  return packed;
+}
+
+}  // namespace
+
+// Every plane that is there, in the order of the features.
+std::vector<Channel> Raster::channels(const Planes& planes, const Planes* values) const {
+  const std::int64_t size = std::int64_t(view_.width) * view_.height;
+  std::vector<Channel> list;
+  const auto add = [&](int feature, float* plane, const float* value, int index, bool is_depth,
+                       int colour) {
+    if (plane)
+      list.push_back({feature, plane + index * size, value ? value + index * size : nullptr,
+                      is_depth, colour});
+  };
+  const int depth = view_.with_normals ? 6 : 3;
+  for (int c = 0; c < 3; ++c) add(c, planes.rgb, values ? values->rgb : nullptr, c, false, c);
+  if (view_.with_normals)
+    for (int c = 0; c < 3; ++c)
+      add(3 + c, planes.normals, values ? values->normals : nullptr, c, false, -1);
+  add(depth, planes.depth, values ? values->depth : nullptr, 0, true, -1);
+  for (int c = depth + 1; c < feature_count_; ++c)
+    add(c, planes.extra, values ? values->extra : nullptr, c - depth - 1, false, -1);
+  return list;
+}
+
+unsigned Raster::forward(const GaussianArrays& gaussians, const View& view,
+                         const Background& background, const Planes& out, std::int32_t* radii,
+                         float* means2d, int threads) {
+  count_ = gaussians.count;
+  view_ = view;
+  feature_count_ = (view.with_normals ? 7 : 4) + gaussians.extra_count;
+  columns_ = (view.width + kTile - 1) / kTile;
+  rows_ = (view.height + kTile - 1) / kTile;
+  Team team(threads);
+  std::vector<Splat> splats(count_);
+  std::vector<float> features(count_ * feature_count_);
+  const unsigned wrong = project(team, gaussians, radii, means2d, splats, features);
+  if (wrong) return wrong;
+
+  order_.clear();
+  for (std::int64_t i = 0; i < count_; ++i)
+    if (radii[2 * i] > 0) order_.push_back(static_cast<std::int32_t>(i));
+  sort_by_depth(features);
+  splats_.resize(order_.size());
+  features_.resize(order_.size() * feature_count_);
+  for (std::size_t rank = 0; rank < order_.size(); ++rank) {
+    splats_[rank] = splats[order_[rank]];
+    std::copy_n(&features[std::size_t(order_[rank]) * feature_count_], feature_count_,
+                &features_[rank * feature_count_]);
+  }
+  assign_tiles(team, threads);
+  blend(team, background, out);
+  return 0;
+}
+
+void Raster::blend(Team& team, const Background& background, const Planes& out) {
+  const std::vector<Channel> all = channels(out, nullptr);
+  const std::int64_t size = std::int64_t(view_.width) * view_.height;
+  for (std::size_t first = 0; first < all.size(); first += kMaxChannels) {
+    const Channel* run = &all[first];
+    const int count = static_cast<int>(std::min<std::size_t>(kMaxChannels, all.size() - first));
+    const int padded = padded_run(count);
+    const std::vector<float> packed =
+        pack(features_, splats_.size(), feature_count_, run, count, padded);
+    with_run_size(count, [&](auto constant) {
+      constexpr int C = decltype(constant)::value;
+      team.each(std::size_t(columns_) * rows_, [&](std::size_t index) {
+        const TileWork tile = work(index, packed.data(), padded);
+        TileValues<C> values;
+        blend_tile<C>(tile, values);
+        const PlaneTile pixels(tile, view_.width);
+        if (first == 0) pixels.save(out.alpha, values.alpha);
+        for (int c = 0; c < count; ++c) {
+          Vec* blocks = values.channel[c];
+          Vec behind[kBlocks];
+          if (run[c].background >= 0)
+            load_background(background, run[c].background, size, pixels, behind);
+          for (int b = 0; b < kBlocks; ++b) {
+            if (run[c].is_depth)
+              blocks[b] = blocks[b] / maximum(values.alpha[b], splat(kMinCoverage));
+            if (run[c].background >= 0)
+              blocks[b] = fma(splat(1.f) - values.alpha[b], behind[b], blocks[b]);
+          }
+          pixels.save(run[c].out, blocks);
+        }
+      });
+    });
+  }
+}
+
+TileWork Raster::work(std::size_t index, const float* features, int stride) const {
+  TileWork tile;
+  tile.x = static_cast<int>(index % columns_) * kTile;
+  tile.y = static_cast<int>(index / columns_) * kTile;
+  tile.width = std::min(kTile, view_.width - tile.x);
+  tile.height = std::min(kTile, view_.height - tile.y);
+  tile.ranks = pairs_.data() + tile_start_[index];
+  tile.count = tile_start_[index + 1] - tile_start_[index];
+  tile.splats = splats_.data();
+  tile.features = features;
+  tile.stride = stride;
+  return tile;
+}
+
+void Raster::backward(const GaussianArrays& gaussians, const Background& background,
+                      const Planes& values, const Planes& gradients,
+                      const GaussianGradients& wanted, float* background_gradient,
+                      int threads) const {
+  Team team(threads);
+  const std::vector<Channel> active = channels(gradients, &values);
+  // Rows of kMoments + feature_count_ sums, one for every visible splat.
+  std::vector<float> splat_gradients(splats_.size() * (kMoments + feature_count_), 0.f);
+  if (!active.empty() || gradients.alpha)
+    blend_back(team, active, values, gradients, splat_gradients);
+  if (background_gradient)
+    background_back(team, background, values, gradients, background_gradient);
+  unproject(team, gaussians, wanted, splat_gradients);
+}
+
+// Gradient of the loss to the weights of the splats in one tile, before any splat is visited.
+template <int C>
+static void load_gradients(const PlaneTile& pixels, const Channel* run, int count,
+                           const Planes& values, const float* alpha_gradient,
+                           TileGradients<C>& g) {
+  Vec alpha[kBlocks], value[kBlocks];
+  pixels.load(values.alpha, alpha);
+  if (alpha_gradient) pixels.load(alpha_gradient, g.offset);
+  for (int b = 0; b < kBlocks; ++b) {
+    if (!alpha_gradient) g.offset[b] = splat(0.f);
+    g.remaining[b] = g.offset[b] * alpha[b];
+  }
+  for (int c = 0; c < C; ++c) {
+    if (c >= count) {
+      std::fill_n(g.channel[c], kBlocks, splat(0.f));
+      continue;
+    }
+    pixels.load(run[c].out, g.channel[c]);
+    pixels.load(run[c].value, value);
+    for (int b = 0; b < kBlocks; ++b) {
+      if (run[c].is_depth) {
+        // depth = sum(w z) / sum(w): each splat gets (z - depth) / alpha, and these sum to 0.
+        g.channel[c][b] = g.channel[c][b] / maximum(alpha[b], splat(kMinCoverage));
+        g.offset[b] = fnma(g.channel[c][b], value[b], g.offset[b]);
+      } else {
+        g.remaining[b] = fma(g.channel[c][b], value[b], g.remaining[b]);
+      }
+    }
+  }
+}
+
+void Raster::blend_back(Team& team, const std::vector<Channel>& active, const Planes& values,
+                        const Planes& gradients, std::vector<float>& splat_gradients) const {
+  for (std::size_t first = 0; first == 0 || first < active.size(); first += kMaxChannels) {
+    const Channel* run = active.data() + first;
+    const int count = static_cast<int>(std::min<std::size_t>(kMaxChannels, active.size() - first));
+    const int stride = padded_run(count), padded = (kMoments + stride + 3) / 4 * 4;
+    const std::vector<float> packed =
+        pack(features_, splats_.size(), feature_count_, run, count, stride);
+    const std::size_t slots = pairs_.size() * padded;
+    const std::unique_ptr<float[]> sums(new float[slots]);  // every slot is written below
+    with_run_size(count, [&](auto constant) {
+      constexpr int C = decltype(constant)::value;
+      team.each(std::size_t(columns_) * rows_, [&](std::size_t index) {
+        const TileWork tile = work(index, packed.data(), stride);
+        if (tile.count == 0) return;
+        const PlaneTile pixels(tile, view_.width);
+        TileGradients<C> g;
+        load_gradients<C>(pixels, run, count, values, first == 0 ? gradients.alpha : nullptr, g);
+        blend_tile_back<C>(tile, g, sums.get() + tile_start_[index] * padded, padded);
+      });
+    });
+    gather(team, run, count, sums.get(), padded, splat_gradients);
+  }
+}
+
+// Adds up what the tiles found for each splat, always in the same order.
+void Raster::gather(Team& team, const Channel* run, int count, const float* sums, int padded,
+                    std::vector<float>& splat_gradients) const {
+  constexpr std::size_t kChunk = 512;
+  const std::size_t n = splats_.size();
+  const int width = kMoments + feature_count_;
+  team.each((n + kChunk - 1) / kChunk, [&](std::size_t chunk) {
+    for (std::size_t i = chunk * kChunk; i < std::min(n, (chunk + 1) * kChunk); ++i) {
+      float total[kMoments + kMaxChannels] = {};
+      for (std::int64_t k = splat_start_[i]; k < splat_start_[i + 1]; ++k) {
+        const float* slot = sums + std::int64_t(slot_of_[k]) * padded;
+        for (int j = 0; j < kMoments + count; ++j) total[j] += slot[j];
+      }
+      float* out = &splat_gradients[i * width];
+      for (int j = 0; j < kMoments; ++j) out[j] += total[j];
+      for (int c = 0; c < count; ++c) out[kMoments + run[c].feature] += total[kMoments + c];
+    }
+  });
+}
+
+// The background is seen through what the splats leave: gradient times (1 - alpha).
+void Raster::background_back(Team& team, const Background& background, const Planes& values,
+                             const Planes& gradients, float* out) const {
+  const std::int64_t size = std::int64_t(view_.width) * view_.height;
+  std::fill_n(out, background.is_image ? 3 * size : 3, 0.f);
+  if (!gradients.rgb) return;
+  std::vector<std::array<double, 3>> rows(view_.height);
+  team.each(view_.height, [&](std::size_t y) {
+    for (int c = 0; c < 3; ++c) {
+      const float* g = gradients.rgb + c * size + y * view_.width;
+      const float* alpha = values.alpha + y * view_.width;
+      double total = 0;
+      for (int x = 0; x < view_.width; ++x) {
+        const float seen = g[x] * (1.f - alpha[x]);
+        if (background.is_image) out[c * size + y * view_.width + x] = seen;
+        total += seen;
+      }
+      rows[y][c] = total;
+    }
+  });
+  if (background.is_image) return;
+  for (int c = 0; c < 3; ++c) {
+    double total = 0;
+    for (const auto& row : rows) total += row[c];
+    out[c] = static_cast<float>(total);
+  }
+}
+
+}  // namespace emotalk
