@@ -35,7 +35,10 @@ def save_checkpoint(
     meta = {METADATA_KEY: json.dumps(facts, sort_keys=True)}
     flat = {name: t.detach().cpu().contiguous().clone() for name, t in sorted(tensors.items())}
     with atomic_path(Path(path)) as temporary:
-        save_file(flat, str(temporary), metadata=meta)
+        try:
+            save_file(flat, str(temporary), metadata=meta)
+        except SafetensorError as error:  # a full disk, said in safetensors' own words
+            raise OSError(str(error)) from error
 
 
 def load_checkpoint(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

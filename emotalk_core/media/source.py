@@ -61,6 +61,13 @@ class SourceFrame:
 class SourceVideo:
     """Any container and codec that libav reads; may be walked through several times.
 
+    Attributes:
+        path: the file.
+        announced_frames: how many frames its header promises, 0 when it does not say.
+        announced_seconds: how long it promises to be, 0 when it does not say.
+        has_audio: whether there is an audio track.
+        comment: comment in its metadata (the synthetic actor is known by it).
+
     Raises:
         InputError: the file cannot be opened or has no picture track.
     """
@@ -70,6 +77,7 @@ class SourceVideo:
         with self._open() as container:
             stream = _video_stream(self.path, container)
             self.announced_frames = int(stream.frames)
+            self.comment = str(container.metadata.get("comment", ""))
             self.has_audio = bool(container.streams.audio)
             self.announced_seconds = (container.duration or 0) / av.time_base
             self._aspect = float(stream.sample_aspect_ratio or 1)

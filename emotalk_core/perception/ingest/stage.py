@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from emotalk_core import __version__
 from emotalk_core.errors import InputError
 from emotalk_core.media.atomic import sha256_file, together
 from emotalk_core.media.audio import write_wav
@@ -84,7 +85,7 @@ def ingest_video(
             av_offset_frames=round(offset.seconds * FPS, 4),
             av_offset_confidence=round(offset.confidence, 4),
             n_train=train_frames(n_frames),
-            provenance=_provenance(found, applied),
+            provenance=_provenance(origin, found, applied),
         )
         write_manifest(manifest, facts)
         expect_frames(video, n_frames, "ingest")
@@ -152,9 +153,11 @@ def _applied_seconds(offset: OffsetEstimate, settings: IngestSettings) -> float:
     return offset.seconds if abs(offset.seconds) >= settings.min_offset_seconds else 0.0
 
 
-def _provenance(found: Survey, applied: float) -> dict[str, object]:
+def _provenance(origin: SourceVideo, found: Survey, applied: float) -> dict[str, object]:
     """What was done to the source, for people who read the manifest."""
     return {
+        "tool": f"emotalk {__version__}",
+        "source_comment": origin.comment,
         "source_frames": len(found.seconds),
         "source_seconds": round(found.duration, 4),
         "source_size": [found.height, found.width],
