@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32
 
+from emotalk_core.errors import ArtifactError
 from emotalk_core.types.manifest import FPS, SAMPLE_RATE
 
 RIDGE_ID = "ridge-logmel-1"
@@ -24,6 +25,7 @@ MEL_RANGE = (80.0, 7600.0)  # Hz, speech
 # Feature rows around the frame's time: +-160 ms in steps of 40 ms.
 TAPS = tuple(range(-16, 17, 4))
 RIDGE = 100.0  # penalty on standardised features; flat between 30 and 300 on real clips
+MIN_FIT_FRAMES = 25  # one second; below, the ridge would only know its own mean
 LOG_FLOOR = 1e-5  # about the noise floor of 16-bit sound
 
 
@@ -73,7 +75,16 @@ class LipRidge:
 def fit_lip_ridge(
     features: Float[np.ndarray, "T D"], openings: Float[np.ndarray, " T"]
 ) -> LipRidge:
-    """Closed-form ridge regression on the subject's training frames."""
+    """Closed-form ridge regression on the subject's training frames.
+
+    Raises:
+        ArtifactError: fewer than `MIN_FIT_FRAMES` frames.
+    """
+    if len(features) < MIN_FIT_FRAMES:
+        raise ArtifactError(
+            f"lip ridge: {len(features)} frames with a face, wanted at least {MIN_FIT_FRAMES}; "
+            "look at quality.json and use a clip that shows the face"
+        )
     mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
     x = (features - mean) / scale
     bias = float(openings.mean())

@@ -36,7 +36,10 @@ CONSENT = (
 
 def _versions() -> list[tuple[str, str]]:
     """Installed packages that the numbers depend on."""
-    found = [("python", platform.python_version()), ("machine", platform.platform(terse=True))]
+    found = [
+        ("python", platform.python_version()),
+        ("machine", f"{platform.system()} {platform.machine()}"),
+    ]
     for name in PACKAGES:
         try:
             found.append((name, metadata.version(name)))

@@ -55,6 +55,7 @@ MOUTH_COLUMNS = 8  # lossless mouth crops
 MOUTH_SIDE = 112  # px of a mouth crop on the page
 GRID_COLUMNS = 4  # of the 12-emotion video
 GRID_SIDE = 160  # px of one emotion in the video
+FIT_FRAMES = 40  # with a face; with fewer the page draws no expected lips
 MAX_SPEECH_CLIPS = 3  # cross-audio videos on the page
 
 
@@ -122,6 +123,9 @@ def _self_reconstruction(
         seen = clip.frames[: settings.curve_frames]
         truth_lips = lip_openings((video[source[i]] for i in seen), detector)
         render_lips = lip_openings((render[i] for i in seen), detector)
+    if not (np.isfinite(truth_lips).any() and np.isfinite(render_lips).any()):
+        logger.warning("report %s: no face found on held-out frames, no lip curve", page.name)
+        return reconstruction_rows(pairs, settings.tile, "Held-out frames")
     page.lip_charts.append(
         (
             "Held-out frames: lips of the render against the truth",
@@ -169,7 +173,7 @@ def _cross_audio(
         openings = lip_openings((video[i] for i in train), detector)
         features = frame_features(read_audio(files.audio), n_train)[list(train)]
         seen = np.isfinite(openings)
-        ridge = fit_lip_ridge(features[seen], openings[seen])
+        ridge = fit_lip_ridge(features[seen], openings[seen]) if seen.sum() > FIT_FRAMES else None
         for clip in clips[:MAX_SPEECH_CLIPS]:
             length = min(len(clip.frames), int(settings.max_seconds * FPS))
             wav = files.clip_audio.get(clip.name)
@@ -179,7 +183,7 @@ def _cross_audio(
             note = "" if wav else "The sound of this clip was not given to the report."
             address = movie_address(frames, sound, folder, settings.crf)
             page.movies.append(Movie(f"Other speech: {clip.name}", note, address))
-            if wav is None:
+            if wav is None or ridge is None:
                 continue
             index = clip.frames[: settings.curve_frames]
             measured = lip_openings((render[i] for i in index), detector)

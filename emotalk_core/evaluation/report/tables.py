@@ -148,12 +148,17 @@ def _best(values: dict[str, float], better: str) -> str:
 
 
 def _column_cells(
-    rows: pd.DataFrame, methods: Sequence[str], metric: Metric, evaluator: str
+    rows: pd.DataFrame,
+    computed: pd.DataFrame,
+    methods: Sequence[str],
+    metric: Metric,
+    evaluator: str,
 ) -> list[Cell]:
-    """Cells of one column, one a method; computed chance fits every evaluator."""
+    """Cells of one column, one a method; computed chance fits every evaluator and clip."""
     found: dict[str, tuple[float, float, float]] = {}
     for method in methods:
-        mine = rows[(rows["method"] == method) & rows["evaluator"].isin([evaluator, COMPUTED])]
+        group = computed if method == "chance" else rows
+        mine = group[(group["method"] == method) & group["evaluator"].isin([evaluator, COMPUTED])]
         if len(mine):
             found[method] = _average(mine)
     best = _best({m: v[0] for m, v in found.items()}, metric.better)
@@ -188,6 +193,7 @@ def build_table(
     for clip, group in groups:
         for name in names:
             rows = group[group["metric"] == name]
+            computed = here[(here["metric"] == name) & (here["clip"] == ALL_CLIPS)]
             for evaluator in sorted(set(rows["evaluator"]) - {COMPUTED}):
                 reference = bool(rows[rows["evaluator"] == evaluator]["reference"].all())
                 prefix = f"{clip}: " if clip else ("all: " if clips else "")
@@ -202,7 +208,7 @@ def build_table(
                         unit=metric.unit,
                     )
                 )
-                cells.append(_column_cells(rows, methods, metric, evaluator))
+                cells.append(_column_cells(rows, computed, methods, metric, evaluator))
     rows_out = []
     for index, method in enumerate(methods):
         mine = tuple(column[index] for column in cells)

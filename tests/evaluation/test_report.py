@@ -1,0 +1,256 @@
+"""The page: everything inside one file, one evaluator a column, stand-ins marked, numbers right."""
+
+from __future__ import annotations
+
+import base64
+import html.parser
+import io
+import math
+import re
+import shutil
+from pathlib import Path
+
+import av
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from emotalk_core.emotion.circle import evaluation_points
+from emotalk_core.errors import ArtifactError
+from emotalk_core.evaluation.baselines import chance_rows, points_table
+from emotalk_core.evaluation.drawing import error_map, overlay_labels, spread
+from emotalk_core.evaluation.quality.checks import QualitySettings
+from emotalk_core.evaluation.quality.stage import check_quality
+from emotalk_core.evaluation.report.curves import matched, training_series
+from emotalk_core.evaluation.report.inputs import ReportSettings
+from emotalk_core.evaluation.report.plots import Line, emotion_plane, line_chart
+from emotalk_core.evaluation.report.stage import write_subject_report
+from emotalk_core.evaluation.report.tables import (
+    build_table,
+    number,
+    paper_shaped_tables,
+    read_points,
+)
+from emotalk_core.media.tables import read_manifest, write_rows
+from emotalk_core.types.metrics import METRIC_COLUMNS, MetricRow
+
+from .conftest import N_FRAMES, N_TRAIN, TinySubject
+
+SETTINGS = ReportSettings(video_side=64, max_seconds=1.0, tile=48, curve_frames=6)
+
+
+def row(method: str, metric: str, value: float, **more: object) -> MetricRow:
+    fields = {
+        "subject": "tiny",
+        "scenario": "self_reconstruction",
+        "clip": "all",
+        "n_frames": 10,
+        "evaluator": "pixels-lossless-1",
+        "reference": True,
+        "frames_sha256": "a" * 64,
+    }
+    return MetricRow(method=method, metric=metric, value=value, **{**fields, **more})
+
+
+def frame(rows: list[MetricRow]) -> pd.DataFrame:
+    return pd.DataFrame([vars(r) for r in rows], columns=list(METRIC_COLUMNS))
+
+
+def test_numbers_are_printed_for_reading() -> None:
+    assert [number(v) for v in (31.417, 0.9449, -0.5, math.nan)] == [
+        "31.42",
+        "0.945",
+        "\N{MINUS SIGN}0.500",
+        "\N{EN DASH}",
+    ]
+
+
+def test_two_evaluators_never_share_a_column_and_chance_fits_both() -> None:
+    mesh = {"evaluator": "mesh", "reference": False}
+    fan = {"evaluator": "fan", "reference": True}
+    rows = [row("emotalk", "lip_r", 0.7, **mesh), row("emotalk", "lip_r", 0.6, **fan)]
+    rows += [r for r in chance_rows("tiny") if r.metric == "lip_r"]
+    table = build_table(frame(rows), "self_reconstruction", ("lip_r",), "t", "n")
+    assert [(c.evaluator, c.stand_in) for c in table.columns] == [("fan", False), ("mesh", True)]
+    cells = {name: [c.value for c in cells] for name, _, cells in table.rows}
+    assert cells == {"Chance (computed)": ["0.000", "0.000"], "EmoTalk": ["0.600", "0.700"]}
+
+
+def test_best_is_marked_among_methods_only_and_in_the_right_direction() -> None:
+    rows = [
+        row("ground_truth", "flicker", 0.0),
+        row("emotalk", "flicker", 2.0),
+        row("no_sync", "flicker", 1.0),
+        row("emotalk", "sharpness", 0.8),
+        row("no_sync", "sharpness", 1.9),
+    ]
+    table = build_table(frame(rows), "self_reconstruction", ("flicker", "sharpness"), "t", "n")
+    best = {name: [c.best for c in cells] for name, _, cells in table.rows}
+    assert best["EmoTalk"] == [False, True] and best["without sync loss"] == [True, False]
+    assert best["Ground truth"] == [False, False]
+
+
+def test_subjects_are_averaged() -> None:
+    rows = [row("emotalk", "psnr_full", 30.0), row("emotalk", "psnr_full", 32.0, subject="b")]
+    table = paper_shaped_tables(frame(rows))[0]
+    assert table.rows[0][2][0].value == "31.00"
+
+
+def test_charts_hold_their_points_and_survive_gaps() -> None:
+    x = np.arange(5.0)
+    chart = line_chart([Line("a<b", x, np.array([0, 1, np.nan, 3, 4.0]))], "s", "y", "about")
+    path = re.search(r'class="line s0" d="([^"]+)"', chart)
+    assert path and path.group(1).count("M") == 2 and path.group(1).count("L") == 2
+    assert "a&lt;b" in chart and 'aria-label="about"' in chart
+    assert line_chart([], "s", "y", "about") == ""
+    plane = emotion_plane([("happy", (1.0, 0.0), (0.0, 1.0))], "plane")
+    assert 'class="target" cx="386.0" cy="210.0"' in plane
+    assert 'class="read" cx="210.0" cy="34.0"' in plane
+
+
+def test_pictures_by_hand() -> None:
+    assert spread(100, 4) == [12, 37, 62, 87] and spread(2, 6) == [0, 1]
+    black, white = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 255, np.uint8)
+    assert error_map(black, black).max() < 8 and error_map(black, white).mean() > 150
+    labels = np.zeros((4, 4), np.uint8)
+    labels[0, 0] = 4  # lips, tinted red
+    tinted = overlay_labels(white, labels)
+    assert (tinted[1:] == 255).all() and tinted[0, 0, 0] > tinted[0, 0, 1]
+
+
+def test_training_series_come_out_of_progress_lines(tmp_path: Path) -> None:
+    log = tmp_path / "train.log"
+    log.write_text(
+        "10:00:00 INFO a: face 100/900 (11 %) 24.1/s, 33 s left, loss=0.25, psnr=21\n"
+        "something else\n"
+        "10:00:05 INFO a: face 220/900 (24 %) 24.0/s, 28 s left, loss=0.125, psnr=23.5\n",
+        encoding="utf-8",
+    )
+    series = training_series(log)
+    assert series["loss"] == ([100.0, 220.0], [0.25, 0.125])
+    assert series["psnr"][1] == [21.0, 23.5]
+
+
+def test_expected_lips_take_the_spread_of_the_measured() -> None:
+    out = matched(np.array([0.0, 1, 2]), np.array([1.0, 1, 4]))
+    assert out.mean() == pytest.approx(2) and out.std() == pytest.approx(np.sqrt(2))
+
+
+class Links(html.parser.HTMLParser):
+    """Collects every address that a page refers to, and its tags."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.tags: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        found = dict(attrs)
+        self.links += [v for k, v in attrs if k in ("src", "href") and v]
+        if tag == "img":
+            self.images.append(found)
+
+
+@pytest.fixture(scope="module")
+def page(
+    original: TinySubject, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, TinySubject]:
+    """A report of the tiny subject with all three scenarios; no face is found in its noise."""
+    folder = tmp_path_factory.mktemp("report")
+    shutil.copytree(original.folder, folder, dirs_exist_ok=True)
+    tiny = TinySubject(folder, original.frames)
+    test = np.arange(N_TRAIN, N_FRAMES)
+    common = {"valence": 0.1, "arousal": 0.0}
+    own = pd.DataFrame(
+        {
+            "frame": test - N_TRAIN,
+            "clip": "test",
+            "source_frame": test,
+            "audio_frame": test,
+            **common,
+        }
+    )
+    points = points_table(read_manifest(tiny["manifest"]))
+    many = points.loc[points.index.repeat(5)].reset_index(drop=True)
+    renders = [
+        tiny.add_render("self_reconstruction", tiny.frames[N_TRAIN:], own)[0],
+        tiny.add_render("cross_audio", tiny.frames[N_TRAIN:], own.assign(clip="audio"))[0],
+        tiny.add_render("emotion", tiny.frames[: len(many)], many)[0],
+    ]
+    rows = [row("emotalk", "psnr_full", 31.25), *chance_rows("tiny")]
+    rows.append(row("emotalk", "lip_r", 0.8, evaluator="mesh", reference=False))
+    emotion = {"scenario": "emotion", "evaluator": "reader", "reference": False}
+    for index, clip in enumerate(points["clip"]):
+        rows.append(row("emotalk", "v_read", index / 20, **{**emotion, "clip": clip}))
+        rows.append(row("emotalk", "a_read", 0.0, **{**emotion, "clip": clip}))
+        rows.append(row("emotalk", "e_share_sad", 1.0, **{**emotion, "clip": clip}))
+    write_rows(tiny.folder / "metrics.csv", rows)
+    quality = {"quality_json": tiny.folder / "quality.json", "quality_png": tiny.folder / "q.png"}
+    names = ("manifest", "video", "track", "regions", "alpha", "torso", "normals")
+    tables = ("action_units", "valence_arousal", "speech")
+    check_quality(**tiny.paths(*names, *tables), **quality, settings=QualitySettings())
+    write_subject_report(
+        subject="tiny",
+        **tiny.paths("manifest", "video", "audio"),
+        metrics=tiny.folder / "metrics.csv",
+        **quality,
+        renders=renders,
+        driving=[tiny["audio"]],
+        training_logs=[tiny.folder / "absent.log"],
+        report=tiny.folder / "report.html",
+        picture=tiny.folder / "report.png",
+        settings=SETTINGS,
+    )
+    return (tiny.folder / "report.html").read_text(encoding="utf-8"), tiny
+
+
+def test_the_page_is_whole_offline_and_labelled(page: tuple[str, TinySubject]) -> None:
+    text, tiny = page
+    links = Links()
+    links.feed(text)
+    assert all(link.startswith(("data:", "#")) for link in links.links)
+    assert "script" not in links.tags and "link" not in links.tags
+    assert all(image.get("alt") for image in links.images)
+    assert "31.25" in text and "\N{DAGGER}" in text and "consent" in text
+    for name in ("Chance (computed)", "For context: what the paper printed", "33.78"):
+        assert name in text
+    picture = Image.open(tiny.folder / "report.png")
+    assert picture.size[0] > picture.size[1] > 250
+    assert not list(tiny.folder.glob(".report_*"))
+
+
+def test_the_videos_play_and_have_sound(page: tuple[str, TinySubject]) -> None:
+    text, _ = page
+    movies = re.findall(r'src="data:video/mp4;base64,([^"]+)"', text)
+    assert len(movies) == 3
+    for data in movies:
+        with av.open(io.BytesIO(base64.b64decode(data))) as movie:
+            assert movie.streams.video[0].codec_context.name == "h264"
+            assert movie.streams.audio, "the driving sound belongs to the video"
+            assert sum(1 for _ in movie.decode(video=0)) in (5, 25)
+
+
+def test_readings_are_joined_with_their_points(page: tuple[str, TinySubject]) -> None:
+    _, tiny = page
+    metrics = pd.read_csv(tiny.folder / "metrics.csv")
+    points = points_table(read_manifest(tiny["manifest"]))
+    targets = {c: (v, a) for c, v, a in zip(points["clip"], points["valence"], points["arousal"])}
+    found = read_points(metrics, "emotalk", targets)
+    assert [p.label for p in found] == [p.label for p in evaluation_points()]
+    assert [p.read[0] for p in found] == pytest.approx([i / 20 for i in range(12)])
+
+
+def test_a_report_without_subjects_is_refused(tmp_path: Path) -> None:
+    from emotalk_core.evaluation.report.stage import write_report
+
+    with pytest.raises(ArtifactError, match="no files for subjects"):
+        write_report(
+            subjects=["x"],
+            files={},
+            report=tmp_path / "r.html",
+            picture=tmp_path / "r.png",
+            settings=SETTINGS,
+        )
