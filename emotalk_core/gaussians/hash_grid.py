@@ -75,11 +75,12 @@ def encode_torch(
     sizes = torch.tensor(layout.sizes, device=device)
     dense = resolutions * resolutions <= sizes
     offsets = torch.tensor(layout.offsets[:-1], device=device).reshape(len(PLANES), -1)
-    unit = (points / (2 * layout.bound) + 0.5).clamp(0.0, 1.0)
+    # In float32 a point near a cell border would land in the wrong cell of a fine level.
+    unit = (points.double() / (2 * layout.bound) + 0.5).clamp(0.0, 1.0)
     pairs = unit[:, torch.tensor(PLANES, device=device)]
-    scaled = pairs[:, :, None, :] * (resolutions - 1)[:, None].to(points.dtype)
+    scaled = pairs[:, :, None, :] * (resolutions - 1)[:, None]
     cell = torch.minimum(scaled.detach().long(), (resolutions - 2)[:, None])
-    u, v = (scaled - cell).unbind(-1)
+    u, v = (scaled - cell).to(points.dtype).unbind(-1)
     column, row = cell.unbind(-1)
     total = points.new_zeros(())
     for step_v, weight_v in ((0, 1 - v), (1, v)):
