@@ -38,9 +38,9 @@ class FaceReading:
     posterior: Float[np.ndarray, " 8"] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FrameEvidence:
-    """Everything that a metric may look at for one rendered frame.
+    """Everything that a metric may look at for one rendered frame; compared by identity.
 
     Attributes:
         clip: name of the clip inside the scenario.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -46,21 +48,30 @@ def ssim(
     mask: Bool[np.ndarray, "H W"] | None = None,
 ) -> float:
     """Mean of `ssim_map`, over a mask if one is given; nan when the mask is empty."""
-    values = ssim_map(render, truth)
+    return _mean_inside(ssim_map(render, truth), mask)
+
+
+def _mean_inside(values: Float[np.ndarray, "h w"], mask: Bool[np.ndarray, "H W"] | None) -> float:
     if mask is None:
         return float(values.mean())
     inside = mask[BORDER:-BORDER, BORDER:-BORDER]
     return float(values[inside].mean()) if inside.any() else float("nan")
 
 
+@functools.lru_cache(maxsize=1)  # whole frame and head read the same map, which is the costly part
+def _frame_map(frame: FrameEvidence) -> Float[np.ndarray, "h w"]:
+    assert frame.source is not None
+    return ssim_map(frame.render, frame.source)
+
+
 def _full(frame: FrameEvidence) -> Terms | None:
-    return None if frame.source is None else (ssim(frame.render, frame.source),)
+    return None if frame.source is None else (_mean_inside(_frame_map(frame), None),)
 
 
 def _head(frame: FrameEvidence) -> Terms | None:
-    if frame.source is None or frame.head is None or not frame.head.any():
+    if frame.source is None or frame.head is None:
         return None
-    return (ssim(frame.render, frame.source, frame.head),)
+    return (_mean_inside(_frame_map(frame), frame.head),)
 
 
 METRICS = tuple(
