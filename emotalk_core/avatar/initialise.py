@@ -9,9 +9,15 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from scipy.spatial import Delaunay, cKDTree
 
-from emotalk_core.avatar.landmarks import INNER_LIPS, MOUTH_CORNERS, SURFACE_POINTS
 from emotalk_core.errors import NumericalError
 from emotalk_core.geometry.spherical_harmonics import colours_to_sh, sh_size
+from emotalk_core.perception.landmarks.topology import (
+    INNER_LIPS,
+    LIP_CORNERS,
+    N_SURFACE,
+    hole_triangles,
+    surface_triangles,
+)
 from emotalk_core.types.gaussians import GaussianSet
 
 FACE_SHARE = 0.6  # of the face Gaussians lie on the mesh; the rest on hair and ears (study)
@@ -50,18 +56,16 @@ class View:
         return flat[:, :2] / flat[:, 2:]
 
 
-def mesh_triangles(neutral: Float[np.ndarray, "478 3"]) -> Int[np.ndarray, "F 3"]:
-    """Triangles over the face seen from the front, with the mouth left open."""
-    triangles = Delaunay(neutral[:SURFACE_POINTS, :2]).simplices
-    inner = np.isin(triangles, INNER_LIPS).all(axis=1)
-    return triangles[~inner]
+def mesh_triangles() -> Int[np.ndarray, "F 3"]:
+    """Triangles of the face's surface with the mouth left open."""
+    return np.delete(surface_triangles(), hole_triangles(), axis=0)
 
 
 def sample_surface(
     neutral: Float[np.ndarray, "478 3"], count: int, rng: np.random.Generator
 ) -> Float[np.ndarray, "N 3"]:
     """Points spread evenly by area over the neutral mesh."""
-    triangles = mesh_triangles(neutral)
+    triangles = mesh_triangles()
     corners = neutral[triangles]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     area = np.linalg.norm(normal, axis=1)
@@ -78,8 +82,8 @@ def back_project_hair(
     Raises:
         NumericalError: the views' masks hold no such pixels.
     """
-    outline = Delaunay(neutral[:SURFACE_POINTS, :2])
-    rim = np.percentile(neutral[:SURFACE_POINTS, 2], 90)
+    outline = Delaunay(neutral[:N_SURFACE, :2])
+    rim = np.percentile(neutral[:N_SURFACE, 2], 90)
     found: list[np.ndarray] = []
     n_found = 0
     for attempt in range(20 * len(views)):
@@ -161,7 +165,7 @@ def mouth_gaussians(
     """Canonical inside of the mouth: a box behind the lips, coloured from the widest open mouth."""
     rng = np.random.default_rng([seed, 2])
     ring = neutral[list(INNER_LIPS)]
-    corners = neutral[list(MOUTH_CORNERS)]
+    corners = neutral[list(LIP_CORNERS)]
     lip_width = float(np.linalg.norm(corners[1] - corners[0]))
     centre = ring.mean(axis=0)
     points = np.stack(

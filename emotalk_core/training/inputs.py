@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Bool, Float32, Int
 
 from emotalk_core.avatar.conditions import ConditionTable, action_unit_matrix, emotion_matrix
-from emotalk_core.avatar.landmarks import OUTER_EYE_CORNERS
 from emotalk_core.errors import ArtifactError, explain
 from emotalk_core.media.tables import (
     check_length,
@@ -21,6 +20,7 @@ from emotalk_core.media.tables import (
     read_manifest,
     read_table,
 )
+from emotalk_core.perception.landmarks.topology import OUTER_EYE_CORNERS
 from emotalk_core.types.camera import CameraPath
 from emotalk_core.types.gaussians import Camera
 from emotalk_core.types.manifest import Manifest

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from emotalk_core.avatar.compositing import paste
 from emotalk_core.avatar.conditions import FrameCondition, make_condition
 from emotalk_core.avatar.crops import crop_camera, full_crop
-from emotalk_core.avatar.landmarks import BROWS, LIDS, LIPS, SURFACE_POINTS
 from emotalk_core.avatar.model import Avatar, FaceModel, FaceOffsets, MouthModel
 from emotalk_core.losses.context import LandmarkMotion, LossContext
+from emotalk_core.perception.landmarks.topology import BROWS, EYES, LIPS, N_SURFACE
 from emotalk_core.training.inputs import Bank, Clip
 from emotalk_core.training.sampling import Sample
 from emotalk_core.training.stages import Phase
@@ -131,8 +131,8 @@ class FaceLayer:
         self.module: nn.Module = model
         self.gaussians = model.gaussians
         self._model, self._scene = model, scene
-        expressive = set(LIPS + LIDS + BROWS)
-        self._chosen = np.array(sorted(expressive | set(range(0, SURFACE_POINTS, CALM_STRIDE))))
+        expressive = set(LIPS + EYES + BROWS)
+        self._chosen = np.array(sorted(expressive | set(range(0, N_SURFACE, CALM_STRIDE))))
         weights = [EXPRESSIVE_WEIGHT if point in expressive else 1.0 for point in self._chosen]
         self._points = torch.from_numpy(scene.clip.neutral[self._chosen]).to(scene.device)
         self._point_weight = torch.tensor(weights, device=scene.device)

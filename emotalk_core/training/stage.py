@@ -51,10 +51,10 @@ def train_stage(
     """Train one stage and write its checkpoint; continues from `state` where that fits.
 
     Paths are those of docs/artifacts.md. `stage` is "mouth", "face", "emotion" or "avatar" (border
-    fix); `method` a name in avatar/methods.toml: a stage that it does not have hands the parts of the
-    earlier stage on unchanged. `bank` (frames, regions, normals, index) is read by the emotion stage
-    only. `previous` maps stage names to the checkpoints that this one builds on. `state` is the file
-    of an interrupted run's state; it is removed at the end.
+    fix); `method` a name in avatar/methods.toml: a stage that it does not have hands the parts of
+    the earlier stage on unchanged. `bank` (frames, regions, normals, index) is read by the emotion
+    stage only. `previous` maps stage names to the checkpoints that this one builds on. `state` is
+    the file of an interrupted run's state; it is removed at the end.
 
     Raises:
         ConfigError: unknown stage or method.

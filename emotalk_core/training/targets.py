@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 
 from emotalk_core.avatar.crops import Crop
-from emotalk_core.avatar.landmarks import BROWS, LIDS, OUTER_LIPS
+from emotalk_core.perception.landmarks.topology import BROWS, EYES, OUTER_LIPS
 from emotalk_core.training.frames import FrameStore
 from emotalk_core.training.inputs import Clip
 from emotalk_core.training.sampling import Sample
@@ -127,7 +127,7 @@ class TargetReader:
         points = self._clip.landmarks[frame]
         for indices, extra in (
             (OUTER_LIPS, self._settings.lip_weight),
-            (LIDS + BROWS, self._settings.eye_weight),
+            (EYES + BROWS, self._settings.eye_weight),
         ):
             rows, columns = landmark_box(points[list(indices)])
             y0, y1 = np.clip(np.array(rows) - crop.y0, 0, crop.height)

@@ -1,0 +1,157 @@
+"""Stage data, growth, frame store, state file and landmark targets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from emotalk_core.avatar.methods import get_method
+from emotalk_core.avatar.model import as_parameters
+from emotalk_core.errors import ConfigError
+from emotalk_core.media.video import write_video
+from emotalk_core.training.frames import MIB, FrameStore
+from emotalk_core.training.growth import SPLIT_SIGMA, Growth
+from emotalk_core.training.inputs import landmark_motion
+from emotalk_core.training.optimiser import NamedAdam
+from emotalk_core.training.settings import PRESETS, TrainingSettings
+from emotalk_core.training.stages import load_stages, phase_at, plan_phases
+from emotalk_core.training.state import RunState, fingerprint, load_state, save_state
+from emotalk_core.types.camera import CameraPath
+from emotalk_core.types.gaussians import GaussianSet
+
+
+def test_phases_follow_each_other_without_gaps() -> None:
+    settings = TrainingSettings(steps=50, canonical_steps=20, landmark_steps=10)
+    phases = plan_phases(load_stages()["face"], settings, get_method("emotalk"))
+    assert [(p.data.name, p.start, p.stop) for p in phases] == [
+        ("landmarks", 0, 10),
+        ("canonical", 10, 30),
+        ("motion", 30, 80),
+    ]
+    assert phase_at(phases, 29).data.name == "canonical"
+    assert phases[2].weights["dssim"] == 0.2
+
+
+def test_methods_turn_losses_off() -> None:
+    settings = TrainingSettings(steps=5)
+    with_normals = plan_phases(load_stages()["face"], settings, get_method("emotalk"))
+    without = plan_phases(load_stages()["face"], settings, get_method("no_normal"))
+    removed = set(with_normals[-1].weights) - set(without[-1].weights)
+    assert removed == {"normal", "normal_tv", "normal_residual"}
+    no_alpha = plan_phases(
+        load_stages()["face"], replace(settings, lambda_alpha=0.0), get_method("emotalk")
+    )
+    assert "alpha" not in no_alpha[-1].weights
+
+
+def test_presets_cover_every_stage_and_bad_settings_are_all_named() -> None:
+    assert all(set(block) == set(load_stages()) for block in PRESETS.values())
+    with pytest.raises(ConfigError) as error:
+        TrainingSettings(steps=0, sh_degree=4, bank_share=2.0)
+    assert all(name in str(error.value) for name in ("steps=0", "sh_degree=4", "bank_share=2.0"))
+    with pytest.raises(ConfigError, match="lambda_dsim"):
+        TrainingSettings.from_dict({"steps": 3, "lambda_dsim": 0.1})
+
+
+def gaussians(count: int) -> GaussianSet:
+    generator = torch.Generator().manual_seed(0)
+    return GaussianSet(
+        means=torch.randn(count, 3, generator=generator) * 0.05,
+        quats=torch.tensor([1.0, 0, 0, 0]).repeat(count, 1),
+        scales=torch.full((count, 3), SPLIT_SIGMA).log() + 0.1,
+        opacities=torch.zeros(count),
+        sh_coeffs=torch.zeros(count, 1, 3),
+    )
+
+
+def grow(count: int, cap: int) -> tuple[torch.nn.ParameterDict, GaussianSet]:
+    start = gaussians(count)
+    start.opacities[0] = -20.0  # invisible: to be pruned
+    start.scales[2] -= 1.0  # small: to be cloned, not split
+    parameters = as_parameters(start)
+    names = {f"gaussians.{k}": v for k, v in parameters.items()}
+    adam = NamedAdam(names, dict.fromkeys(names, 1e-3), set())
+    settings = TrainingSettings(
+        steps=10, max_gaussians=cap, densify_from=1, densify_every=1, densify_share=0.3
+    )
+    growth = Growth(parameters, adam, settings, seed=4)
+    probe = torch.zeros(count, 2, requires_grad=True)
+    probe.grad = torch.zeros(count, 2)
+    probe.grad[:3, 0] = torch.tensor([9.0, 2.0, 1.0])
+    growth.observe(probe)
+    phase = plan_phases(load_stages()["mouth"], settings, get_method("emotalk"))[-1]
+    growth.grow(phase, 0)
+    return parameters, start
+
+
+def test_growth_prunes_splits_and_clones() -> None:
+    parameters, start = grow(10, cap=100)
+    # 10 - pruned 1 - split 1 + two halves + clone 1
+    assert len(parameters["means"]) == 11
+    halves = parameters["means"][8:10]
+    assert (halves - start.means[1]).norm(dim=1).max() < 5 * start.scales[1].exp().max()
+    assert torch.allclose(parameters["scales"][8:10], start.scales[1] - np.log(1.6))
+    assert torch.equal(parameters["means"][10], start.means[2])
+    again, _ = grow(10, cap=100)
+    assert torch.equal(parameters["means"], again["means"])
+
+
+def test_growth_respects_the_cap() -> None:
+    parameters, _ = grow(10, cap=10)
+    assert len(parameters["means"]) == 10
+
+
+def test_frame_store_keeps_its_budget_and_tells_the_truth(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (12, 256, 256, 3), dtype=np.uint8)
+    write_video(tmp_path / "a.mkv", frames)
+    store = FrameStore({"a": tmp_path / "a.mkv"}, budget_mib=1)
+    for index in (3, 11, 0, 3, 7, 3, 11):
+        assert np.array_equal(store.get("a", index), frames[index])
+        assert store.used_bytes <= MIB
+    store.close()
+
+
+def test_state_round_trip_and_refusal(tmp_path: Path) -> None:
+    path = tmp_path / "state.safetensors"
+    state = RunState(7, {"model:x": torch.arange(3.0)}, {"first": 0.1 + 0.2})
+    save_state(path, state, "abc")
+    back = load_state(path, "abc")
+    assert back is not None
+    assert back.step == 7
+    assert back.numbers == {"first": 0.1 + 0.2}
+    assert torch.equal(back.part("model")["x"], torch.arange(3.0))
+    assert load_state(path, "other") is None
+    path.write_bytes(path.read_bytes()[:40])
+    assert load_state(path, "abc") is None
+
+
+def test_fingerprint_follows_settings_and_bytes(tmp_path: Path) -> None:
+    data = tmp_path / "x"
+    data.write_bytes(b"1")
+    first = fingerprint({"seed": 0}, {"x": data})
+    assert first == fingerprint({"seed": 0}, {"x": data})
+    assert first != fingerprint({"seed": 1}, {"x": data})
+    data.write_bytes(b"2")
+    assert first != fingerprint({"seed": 0}, {"x": data})
+
+
+def test_landmark_motion_is_zero_for_the_neutral_face_and_exact_for_a_shift() -> None:
+    angle = 0.2
+    rotation = np.array(
+        [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
+    )
+    viewmat = np.eye(4)
+    viewmat[:3, :3], viewmat[:3, 3] = rotation, (0.01, -0.02, 0.9)
+    intrinsics = np.array([[300.0, 0, 64], [0, 300.0, 64], [0, 0, 1]])
+    cameras = CameraPath(128, 128, 25, intrinsics[None], viewmat[None])
+    neutral = np.random.default_rng(1).uniform(-0.08, 0.08, (478, 3))
+    world = neutral + np.array([0.0, 0.004, 0.0])
+    flat = (world @ rotation.T + viewmat[:3, 3]) @ intrinsics.T
+    landmarks = (flat[:, :2] / flat[:, 2:])[None]
+    motion = landmark_motion(landmarks, world[None], neutral, cameras)
+    assert np.allclose(motion[..., 0], 0.0, atol=1e-6)
+    assert np.allclose(motion[..., 1], 0.004, atol=1e-6)
