@@ -1,0 +1,53 @@
+"""The packaged evaluators on a real face: known faults of a real clip are noticed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from emotalk_core.evaluation.metrics.base import FrameEvidence
+from emotalk_core.evaluation.metrics.registry import load_metrics
+from emotalk_core.evaluation.readers import open_readers
+
+REAL = Path(__file__).parents[2] / ".." / "shared" / "real"
+N_FRAMES = 50
+
+
+@pytest.fixture(scope="module")
+def frames() -> np.ndarray:
+    clip = REAL / "obama.mp4"
+    if not clip.exists():
+        pytest.skip("../shared/real is absent")
+    with av.open(str(clip)) as container:
+        pictures = container.decode(video=0)
+        return np.stack([next(pictures).to_ndarray(format="rgb24") for _ in range(N_FRAMES)])
+
+
+def test_blur_keeps_the_lips_and_late_lips_are_noticed(frames: np.ndarray) -> None:
+    with open_readers("self_reconstruction", *[Path()] * 3) as readers:
+        truth = [readers.read(f, False, False) for f in frames]
+        blurred = [readers.read(cv2.GaussianBlur(f, (0, 0), 1.2), False, False) for f in frames]
+    assert all(face is not None for face in (*truth, *blurred))
+    late = np.roll(np.array(truth, dtype=object), 9).tolist()
+    metrics = load_metrics()
+
+    def value(name: str, faces: list) -> float:
+        rows = zip(faces, truth, frames)
+        evidence = [FrameEvidence("c", p, p, face=a, source_face=b) for a, b, p in rows]
+        return metrics[name].reduce(np.array([metrics[name].terms(e) for e in evidence]))
+
+    assert value("lip_r", blurred) > 0.9 > 0.6 > value("lip_r", late)
+    assert value("lmd", blurred) < 1.0 < value("lmd", late)
+    assert value("lip_amplitude", blurred) == pytest.approx(1, abs=0.2)
+
+
+def test_a_reading_depends_on_its_own_picture_only(frames: np.ndarray) -> None:
+    with open_readers("self_reconstruction", *[Path()] * 3) as readers:
+        forward = [readers.read(f, False, False) for f in frames[:6]]
+        backward = [readers.read(f, False, False) for f in frames[5::-1]][::-1]
+    for a, b in zip(forward, backward):
+        np.testing.assert_array_equal(a.landmarks, b.landmarks)
