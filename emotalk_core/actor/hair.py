@@ -25,6 +25,7 @@ COMB = {
 }
 PARTING_X = 0.28  # dm: where the parting of "side" runs
 CURTAIN_COLUMNS, CURTAIN_ROWS = 49, 14
+CURTAIN_TOP = 0.74  # of its width: the curtain begins inside the shells, so no shelf shows
 CURTAIN_HALF_ANGLE = 152.0  # degrees around the head from the back: leaves the face free
 
 
@@ -105,10 +106,11 @@ def _curtain_points(
     half_width = max(np.abs(scalp[:, 0]).max() + 0.010, np.abs(ears[:, 0]).max() + 0.0035)
     front, back = scalp[:, 2].min(), scalp[:, 2].max()
     middle, half_depth = (front + back) / 2 + 0.012, (back - front) / 2 + 0.010
-    swell = (0.84 + 0.16 * smoothstep(down, 0, 0.24)) * (1 + 0.10 * down - 0.05 * down**2)
+    grow = CURTAIN_TOP + (1 - CURTAIN_TOP) * smoothstep(down, 0, 0.30)
+    swell = grow * (1 + 0.10 * down - 0.05 * down**2)
     to_front = np.clip((np.abs(np.degrees(angle)) - 95) / 57, 0, 1)
     x = np.sin(angle) * half_width * swell * (1 + 0.05 * np.sin(7 * angle + 3 * down))
-    ring = np.cos(angle) * half_depth * (0.84 + 0.16 * smoothstep(down, 0, 0.24))
+    ring = np.cos(angle) * half_depth * grow
     z = middle + ring * (1 + 0.02 * down) + 0.010 * down * (1 - to_front)
     z = z + to_front * (0.006 - 0.014 * down)
     top = scalp[:, 1].min() + 0.040

@@ -12,6 +12,7 @@ from emotalk_core.actor.paint_tools import smoothstep
 ANGLES = (-90, -40, -20, -12, 5, 14, 24, 30, 38, 50, 70, 90)
 HEIGHTS = (6.55, 6.6, 6.85, 7.36, 7.42, 7.14, 7.16, 7.5, 7.80, 7.98, 8.03, 8.02)
 TEMPLES, FRONT = slice(8, 10), slice(10, 12)  # entries that recede with age
+FRONT_HALF, LOWER_ON_WOMEN = slice(8, 12), 0.09  # dm: women's foreheads are lower
 RECESSION = 0.20  # dm at the temples of an old man
 
 
@@ -23,6 +24,7 @@ def hairline_height(
     heights = np.array(HEIGHTS)
     heights[TEMPLES] += recession
     heights[FRONT] += 0.6 * recession
+    heights[FRONT_HALF] -= LOWER_ON_WOMEN * (not identity.is_man)
     angle = np.degrees(np.arctan2(points[..., 2] - 0.5, np.abs(points[..., 0])))
     return np.interp(angle, ANGLES, heights).astype(np.float32)
 

@@ -12,8 +12,8 @@ from emotalk_core.actor.face_model import FaceModel, HeadShape, macro_weights, s
 Colour = tuple[int, int, int]  # sRGB, 0..255
 
 SKIN_TONES: dict[str, Colour] = {
-    "pale": (232, 198, 180),
-    "light": (222, 182, 160),
+    "pale": (226, 188, 168),
+    "light": (216, 174, 150),
     "medium": (200, 154, 126),
     "olive": (186, 140, 106),
     "tan": (168, 120, 90),

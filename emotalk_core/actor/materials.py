@@ -81,7 +81,7 @@ def body_material(paint, depths, tu, tv, crease, rest_z, inner_light):
     gloss = paint.gloss * fold
     doublings = 4.0
     if label == LIPS:
-        gloss, doublings = gloss * 2.2, 5.0
+        gloss, doublings = gloss * 1.3, 5.0
     # Folds keep more red than green and blue: light inside skin is red
     green_fold, blue_fold = fold, fold
     if fold < 1:

@@ -34,6 +34,7 @@ from emotalk_core.actor.raster import MeshArrays
 from emotalk_core.actor.surface_map import SurfaceMap
 
 NECK_STILL, NECK_TURNS = 5.75, 6.35  # base heights (dm) between which the neck follows the head
+CHIN_FRONT, CHIN_RISE = 0.85, 0.9  # base dm; dm of height per dm of depth
 SHADOW_SHELL = FIRST_SHELL + 3  # of the hair's shells only one in the middle throws shadows
 LOWER_LASH_HEIGHT = 7.27  # base dm: below it lie the lower lashes, left out: they read as dirt
 LASH_DENSITY = 0.52  # share of the lash strip's root that is hair
@@ -171,7 +172,9 @@ def _follow(
 ) -> Float32[np.ndarray, " V"]:
     """How far every vertex turns with the head."""
     height = np.full(int(source.max()) + 1, 7.0, np.float32)  # teeth belong to the head
-    height[: len(model.base_vertices)] = model.base_vertices[:, 1]
+    base = model.base_vertices
+    # The chin hangs lower than the top of the neck: what lies in front counts as higher
+    height[: len(base)] = base[:, 1] + CHIN_RISE * np.clip(base[:, 2] - CHIN_FRONT, 0, 0.4)
     follow = smoothstep(height[source], NECK_STILL, NECK_TURNS).astype(np.float32)
     for layer in layers:
         if layer.follow is not None:

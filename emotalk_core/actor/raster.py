@@ -36,7 +36,7 @@ def strand_at(strands, part, tu, tv):
     """Strand noise at a place of a lash, curtain or shell."""
     size = strands.shape[0]
     if part == LASHES:
-        return strands[int(abs(tu) * 18000) % size, int(abs(tv) * 180) % size]
+        return strands[int(abs(tu) * 9000) % size, int(abs(tv) * 90) % size]
     if part == CURTAIN:
         return strands[int(abs(tu) * size * 1.2) % size, int(abs(tv) * 140) % size]
     return strands[int(abs(tv) * size) % size, int(abs(tu) * size) % size]

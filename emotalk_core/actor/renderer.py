@@ -13,6 +13,7 @@ from emotalk_core.actor.face_model import load_face_model
 from emotalk_core.actor.identity import (
     HAIR_COLOURS,
     IRIS_COLOURS,
+    SKIN_TONES,
     Identity,
     identity_head,
 )
@@ -92,7 +93,7 @@ class Actor:
             gloss=paint.gloss,
         )
         self._background = paint_background(size, rng)
-        self._lights = random_lights(rng)
+        self._lights = random_lights(rng, float(to_linear(SKIN_TONES[identity.skin]).mean()))
         self._tones = tone_table()
         side = size * SAMPLES
         self._triangle_id = np.empty((side, side), np.int32)

@@ -51,17 +51,17 @@ VISEMES: dict[str, Viseme] = {
         reach=0.045,
     ),
     "tongue_ridge": Viseme(
-        {"jawOpen": 0.13, "mouthLowerDown*": 0.20, "mouthUpperUp*": 0.08, "mouthStretch*": 0.08},
+        {"jawOpen": 0.14, "mouthLowerDown*": 0.32, "mouthUpperUp*": 0.16, "mouthStretch*": 0.08},
         firmness=0.7,
         reach=0.045,
     ),
     "hiss": Viseme(
-        {"jawOpen": 0.05, "mouthStretch*": 0.28, "mouthLowerDown*": 0.25, "mouthUpperUp*": 0.10},
+        {"jawOpen": 0.06, "mouthStretch*": 0.30, "mouthLowerDown*": 0.45, "mouthUpperUp*": 0.25},
         firmness=1.3,
         reach=0.045,
     ),
     "hush": Viseme(
-        {"jawOpen": 0.08, "mouthFunnel": 0.45, "mouthPucker": 0.25},
+        {"jawOpen": 0.10, "mouthFunnel": 0.55, "mouthPucker": 0.20},
         firmness=1.8,
         reach=0.055,
     ),
@@ -77,10 +77,10 @@ VISEMES: dict[str, Viseme] = {
         {"jawOpen": 0.30, "mouthPucker": 0.50, "mouthFunnel": 0.25}, firmness=1.3, reach=0.065
     ),
     "open": Viseme(
-        {"jawOpen": 0.52, "mouthLowerDown*": 0.30, "mouthUpperUp*": 0.15}, firmness=1.2, reach=0.070
+        {"jawOpen": 0.52, "mouthLowerDown*": 0.38, "mouthUpperUp*": 0.25}, firmness=1.2, reach=0.070
     ),
     "half_open": Viseme(
-        {"jawOpen": 0.32, "mouthLowerDown*": 0.28, "mouthUpperUp*": 0.14, "mouthStretch*": 0.15},
+        {"jawOpen": 0.32, "mouthLowerDown*": 0.40, "mouthUpperUp*": 0.24, "mouthStretch*": 0.15},
         reach=0.065,
     ),
     "wide": Viseme(
@@ -88,8 +88,8 @@ VISEMES: dict[str, Viseme] = {
             "jawOpen": 0.16,
             "mouthStretch*": 0.42,
             "mouthSmile*": 0.12,
-            "mouthLowerDown*": 0.28,
-            "mouthUpperUp*": 0.12,
+            "mouthLowerDown*": 0.42,
+            "mouthUpperUp*": 0.26,
         },
         reach=0.060,
     ),
