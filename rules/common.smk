@@ -3,9 +3,11 @@
 import sys
 from pathlib import Path
 
-# The checkout's own core and scripts, also where another copy is installed.
-for folder in (workflow.basedir, f"{workflow.basedir}/workflow_scripts"):
-    sys.path.insert(0, str(folder))
+sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
+
+from _checkout import use_this_checkout
+
+use_this_checkout()
 
 from _run_record import clear_stale_lock, mark_run, record_run
 from emotalk_core.code_version import code_version

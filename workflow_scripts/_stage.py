@@ -17,7 +17,9 @@ from typing import Any, TypeVar
 
 import psutil
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout's own core comes first
+from _checkout import use_this_checkout
+
+use_this_checkout()
 
 from emotalk_core.errors import EmotalkError  # noqa: E402
 
