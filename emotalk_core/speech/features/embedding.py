@@ -11,6 +11,7 @@ from jaxtyping import Float32
 
 from emotalk_core.errors import BackendUnavailableError
 from emotalk_core.speech.features.base import WINDOW
+from emotalk_core.speech.features.mel import cut_out
 from emotalk_core.types.manifest import FPS, SAMPLE_RATE
 
 # The two networks of the openwakeword wheel (Google speech embedding, Apache-2.0).
@@ -72,7 +73,7 @@ class SpeechEmbedding:
         middle = SAMPLE_RATE // FPS // 2  # of frame 0, in samples
         begin = first * HOP * STRIDE + middle - MEL_REACH // 2 - CENTRE_COLUMN * HOP
         n_columns = (last - first - 1) * STRIDE + MEL_COLUMNS
-        sound = _cut(samples, begin, (n_columns - 1) * HOP + MEL_REACH)
+        sound = cut_out(samples, begin, (n_columns - 1) * HOP + MEL_REACH)
         mel = np.maximum(self._decibels(sound)[:n_columns], self._floor) / MEL_SCALE + MEL_OFFSET
         views = np.lib.stride_tricks.sliding_window_view(mel, MEL_COLUMNS, axis=0)[::STRIDE]
         views = views.transpose(0, 2, 1)[..., None]
@@ -92,15 +93,6 @@ class SpeechEmbedding:
         columns = self._mel.run(None, {self._mel.get_inputs()[0].name: whole})[0]
         n_columns = (len(sound) - MEL_REACH) // HOP + 1
         return columns.reshape(-1, MEL_BANDS)[:n_columns]
-
-
-def _cut(samples: Float32[np.ndarray, " N"], begin: int, length: int) -> Float32[np.ndarray, " M"]:
-    """`length` samples from index `begin` on, silence outside."""
-    cut = np.zeros(length, dtype=np.float32)
-    part = samples[max(begin, 0) : max(begin + length, 0)]
-    start = max(-begin, 0)
-    cut[start : start + len(part)] = part
-    return cut
 
 
 def _session(file: str) -> Any:

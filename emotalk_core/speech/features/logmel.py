@@ -8,11 +8,12 @@ import numpy as np
 from jaxtyping import Float32
 
 from emotalk_core.speech.features.base import WINDOW
-from emotalk_core.speech.features.mel import COLUMNS_PER_FRAME, log_mel
+from emotalk_core.speech.features.mel import COLUMNS_PER_FRAME, HOP, cut_out, log_mel
 
 # Mean and deviation of log-mel values over six recordings of speech in two languages (levels
 # between .05 and .14 RMS). Constants, so that a stream and a file give the same features.
 MEAN, DEVIATION = -8.6, 3.9
+MARGIN = 1  # columns more on each side: the outermost ones look past the cut
 
 
 class LogMel:
@@ -28,13 +29,9 @@ class LogMel:
         self, samples: Float32[np.ndarray, " N"], n_frames: int
     ) -> Float32[np.ndarray, "T 16 D"]:
         """See `SpeechExtractor.windows`."""
-        # sound beyond the recording is silence, on both sides and up to the last frame
-        lead = WINDOW // 2 - COLUMNS_PER_FRAME // 2
-        wanted = n_frames * COLUMNS_PER_FRAME + WINDOW
-        silence = log_mel(np.zeros(1, dtype=np.float32), self.dim)[0]
-        columns = np.tile(silence, (lead + wanted, 1))
-        heard = log_mel(samples, self.dim)[:wanted]
-        columns[lead : lead + len(heard)] = heard
-        columns = (columns - MEAN) / DEVIATION
+        lead = WINDOW // 2 - COLUMNS_PER_FRAME // 2 + MARGIN
+        n_columns = n_frames * COLUMNS_PER_FRAME + WINDOW + 2 * MARGIN
+        sound = cut_out(samples, -lead * HOP, n_columns * HOP)
+        columns = (log_mel(sound, self.dim)[MARGIN:] - MEAN) / DEVIATION
         picks = np.arange(n_frames)[:, None] * COLUMNS_PER_FRAME + np.arange(WINDOW)[None, :]
         return columns[picks].astype(np.float32)

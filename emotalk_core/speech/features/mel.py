@@ -50,3 +50,14 @@ def log_mel(samples: Float32[np.ndarray, " N"], n_mels: int) -> Float32[np.ndarr
         power = np.abs(np.fft.rfft(pieces, N_FFT, axis=1)) ** 2
         mels[columns] = np.log(power.astype(np.float32) @ _filters(n_mels).T + FLOOR)
     return mels
+
+
+def cut_out(
+    samples: Float32[np.ndarray, " N"], begin: int, length: int
+) -> Float32[np.ndarray, " M"]:
+    """`length` samples from index `begin` on, silence outside."""
+    cut = np.zeros(length, dtype=np.float32)
+    part = samples[max(begin, 0) : max(begin + length, 0)]
+    start = max(-begin, 0)
+    cut[start : start + len(part)] = part
+    return cut

@@ -271,3 +271,11 @@ def test_real_clip_shifted_by_known_amounts_comes_back(tmp_path: Path) -> None:
     n = min(len(a), len(b)) - 4800
     lag = np.correlate(b[4800:n], a[4800 - 400 : n + 400], "valid").argmax() - 400
     assert abs(lag) <= 160  # the corrected sound lies within 10 ms of the original
+
+
+def test_the_digital_actor_passes(actor_clip: Path, tmp_path: Path) -> None:
+    facts = ingest(actor_clip, tmp_path)
+    check_outputs(tmp_path, facts)
+    assert facts.n_frames == 100
+    assert facts.provenance["source_comment"] == "synthetic actor made by EmoTalk"
+    assert facts.provenance["face_found"] == facts.provenance["face_sampled"] == 10
