@@ -26,6 +26,8 @@ struct TileWork {
   int stride;
 };
 
+// A pixel that is closed keeps its last transmittance with a minus sign, so that nothing behind it
+// is lit and what the background shows through stays exact.
 // Block b covers columns 4 (b % 4).. and rows kBlockHeight (b / 4).. of the tile.
 template <int C>
 struct TileValues {
@@ -125,7 +127,7 @@ void blend_tile(const TileWork& tile, TileValues<C>& values) {
         const Vec after = fnma(alpha, before, before);
         const Mask lit = both(hit, greater(after, splat(kMinTransmittance)));
         const Vec weight = keep(lit, alpha * before);
-        const Vec next = choose(hit, keep(lit, after), before);
+        const Vec next = choose(lit, after, choose(hit, minus(before), before));
         values.transmittance[b] = next;
         values.alpha[b] = values.alpha[b] + weight;
         for (int c = 0; c < C; ++c)
@@ -169,7 +171,7 @@ void blend_tile_back(const TileWork& tile, TileGradients<C>& gradients, float* s
         const Vec after = fnma(alpha, before, before);
         const Mask lit = both(hit, greater(after, splat(kMinTransmittance)));
         const Vec weight = keep(lit, alpha * before);
-        const Vec next = choose(hit, keep(lit, after), before);
+        const Vec next = choose(lit, after, choose(hit, minus(before), before));
         transmittance[b] = next;
         Vec gain = gradients.offset[b];
         for (int c = 0; c < C; ++c) gain = fma(gradients.channel[c][b], feature[c], gain);

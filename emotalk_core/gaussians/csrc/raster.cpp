@@ -148,6 +148,7 @@ unsigned Raster::forward(const GaussianArrays& gaussians, const View& view,
 void Raster::blend(Team& team, const Background& background, const Planes& out) {
   const std::vector<Channel> all = channels(out, nullptr);
   const std::int64_t size = std::int64_t(view_.width) * view_.height;
+  transmittance_.resize(size);
   for (std::size_t first = 0; first < all.size(); first += kMaxChannels) {
     const Channel* run = &all[first];
     const int count = static_cast<int>(std::min<std::size_t>(kMaxChannels, all.size() - first));
@@ -161,7 +162,11 @@ void Raster::blend(Team& team, const Background& background, const Planes& out) 
         TileValues<C> values;
         blend_tile<C>(tile, values);
         const PlaneTile pixels(tile, view_.width);
-        if (first == 0) pixels.save(out.alpha, values.alpha);
+        for (Vec& through : values.transmittance) through = plus(through);
+        if (first == 0) {
+          pixels.save(out.alpha, values.alpha);
+          pixels.save(transmittance_.data(), values.transmittance);
+        }
         for (int c = 0; c < count; ++c) {
           Vec* blocks = values.channel[c];
           Vec behind[kBlocks];
@@ -171,7 +176,7 @@ void Raster::blend(Team& team, const Background& background, const Planes& out) 
             if (run[c].is_depth)
               blocks[b] = blocks[b] / maximum(values.alpha[b], splat(kMinCoverage));
             if (run[c].background >= 0)
-              blocks[b] = fma(splat(1.f) - values.alpha[b], behind[b], blocks[b]);
+              blocks[b] = fma(values.transmittance[b], behind[b], blocks[b]);
           }
           pixels.save(run[c].out, blocks);
         }
@@ -205,7 +210,7 @@ void Raster::backward(const GaussianArrays& gaussians, const Background& backgro
   if (!active.empty() || gradients.alpha)
     blend_back(team, active, values, gradients, splat_gradients);
   if (background_gradient)
-    background_back(team, background, values, gradients, background_gradient);
+    background_back(team, background, gradients, background_gradient);
   unproject(team, gaussians, wanted, splat_gradients);
 }
 
@@ -285,9 +290,9 @@ void Raster::gather(Team& team, const Channel* run, int count, const float* sums
   });
 }
 
-// The background is seen through what the splats leave: gradient times (1 - alpha).
-void Raster::background_back(Team& team, const Background& background, const Planes& values,
-                             const Planes& gradients, float* out) const {
+// The background is seen through what the splats leave.
+void Raster::background_back(Team& team, const Background& background, const Planes& gradients,
+                             float* out) const {
   const std::int64_t size = std::int64_t(view_.width) * view_.height;
   std::fill_n(out, background.is_image ? 3 * size : 3, 0.f);
   if (!gradients.rgb) return;
@@ -295,10 +300,10 @@ void Raster::background_back(Team& team, const Background& background, const Pla
   team.each(view_.height, [&](std::size_t y) {
     for (int c = 0; c < 3; ++c) {
       const float* g = gradients.rgb + c * size + y * view_.width;
-      const float* alpha = values.alpha + y * view_.width;
+      const float* through = transmittance_.data() + y * view_.width;
       double total = 0;
       for (int x = 0; x < view_.width; ++x) {
-        const float seen = g[x] * (1.f - alpha[x]);
+        const float seen = g[x] * through[x];
         if (background.is_image) out[c * size + y * view_.width + x] = seen;
         total += seen;
       }

@@ -121,8 +121,8 @@ class Raster {
                   const Planes& gradients, std::vector<float>& splat_gradients) const;
   void gather(Team& team, const Channel* run, int count, const float* sums, int padded,
               std::vector<float>& splat_gradients) const;
-  void background_back(Team& team, const Background& background, const Planes& values,
-                       const Planes& gradients, float* out) const;
+  void background_back(Team& team, const Background& background, const Planes& gradients,
+                       float* out) const;
   void unproject(Team& team, const GaussianArrays& gaussians, const GaussianGradients& wanted,
                  const std::vector<float>& splat_gradients) const;
 
@@ -130,6 +130,7 @@ class Raster {
   int feature_count_ = 0;
   int columns_ = 0, rows_ = 0;              // tiles
   View view_;
+  std::vector<float> transmittance_;        // [H, W] what is left behind the last splat
   std::vector<std::int32_t> order_;         // visible Gaussians, front to back
   std::vector<Splat> splats_;               // in that order
   std::vector<float> features_;             // [V, feature_count]

@@ -39,6 +39,8 @@ inline Mask both(Mask a, Mask b) { return _kand_mask16(a, b); }
 inline bool any(Mask a) { return !_ktestz_mask16_u8(a, a); }
 inline Vec choose(Mask m, Vec yes, Vec no) { return _mm512_mask_blend_ps(m, no, yes); }
 inline Vec keep(Mask m, Vec a) { return _mm512_maskz_mov_ps(m, a); }
+inline Vec minus(Vec a) { return _mm512_or_ps(a, _mm512_set1_ps(-0.f)); }  // -|a|
+inline Vec plus(Vec a) { return _mm512_andnot_ps(_mm512_set1_ps(-0.f), a); }  // |a|
 inline Vec reciprocal(Vec a) {  // one Newton step on 14 bits: 1e-7 relative
   const Vec guess = _mm512_rcp14_ps(a);
   return _mm512_fmadd_ps(guess, _mm512_fnmadd_ps(a, guess, _mm512_set1_ps(1.f)), guess);
@@ -90,6 +92,8 @@ inline Mask both(Mask a, Mask b) { return _mm256_and_ps(a, b); }
 inline bool any(Mask a) { return _mm256_movemask_ps(a) != 0; }
 inline Vec choose(Mask m, Vec yes, Vec no) { return _mm256_blendv_ps(no, yes, m); }
 inline Vec keep(Mask m, Vec a) { return _mm256_and_ps(m, a); }
+inline Vec minus(Vec a) { return _mm256_or_ps(a, _mm256_set1_ps(-0.f)); }  // -|a|
+inline Vec plus(Vec a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.f), a); }  // |a|
 inline Vec reciprocal(Vec a) { return _mm256_div_ps(_mm256_set1_ps(1.f), a); }
 inline Vec load_block(const float* p, std::ptrdiff_t stride) {
   return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + stride), 1);
@@ -136,6 +140,8 @@ inline Vec choose(Mask m, Vec yes, Vec no) { return m ? yes : no; }
 inline Vec keep(Mask m, Vec a) { return m ? a : splat(0.f); }
 inline Vec minimum(Vec a, Vec b) { return choose(a < b, a, b); }
 inline Vec maximum(Vec a, Vec b) { return choose(a > b, a, b); }
+inline Vec minus(Vec a) { return choose(a > splat(0.f), -a, a); }  // -|a|
+inline Vec plus(Vec a) { return choose(a < splat(0.f), -a, a); }  // |a|
 inline Vec reciprocal(Vec a) { return splat(1.f) / a; }
 inline Vec load_block(const float* p, std::ptrdiff_t) { return load(p); }
 inline void store_block(float* p, std::ptrdiff_t, Vec v) { store(p, v); }
