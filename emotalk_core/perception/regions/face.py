@@ -114,3 +114,23 @@ class FaceShape:
         turn = (a.conj() * b).sum() / (np.abs(a) ** 2).sum()
         shift = target.mean() - turn * source.mean()
         return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+
+
+class ClipFaces:
+    """The face of every frame of a clip, made when asked for.
+
+    Args:
+        landmarks: [T,478,2] px of track.npz.
+        size: (height, width) of the frames, px.
+    """
+
+    def __init__(self, landmarks: Float[np.ndarray, "T 478 2"], size: tuple[int, int]) -> None:
+        self._exact = landmarks.astype(np.float64)
+        self._steady = steady_landmarks(self._exact)
+        self._size, self._height = size, face_height(self._exact)
+
+    def __len__(self) -> int:
+        return len(self._exact)
+
+    def __getitem__(self, frame: int) -> FaceShape:
+        return FaceShape(self._steady[frame], self._exact[frame], self._size, self._height)

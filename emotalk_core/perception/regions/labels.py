@@ -15,14 +15,17 @@ from emotalk_core.perception.regions.clip_model import (
 )
 from emotalk_core.perception.regions.colours import CLOTHES, SKIN
 from emotalk_core.perception.regions.face import BROW_GROW, FaceShape
-from emotalk_core.perception.regions.filters import blur, dilate, erode
+from emotalk_core.perception.regions.filters import blur, dilate, erode, hanging
 from emotalk_core.perception.teeth.packaged import find_teeth
 from emotalk_core.types.regions import LABEL
 
 LINE_SOFTNESS = 0.008  # of the face height: half width of the step at the ear line
 LOBE_BAND = 0.07  # of the face height below the ear line: ear lobes end there
-LOBE_REACH = 0.12  # of the face height outside the oval
+LOBE_REACH = 0.2  # of the face height outside the oval: lobes and the nape lie there
 INNER_OVAL = 0.06  # of the face height: deeper inside the oval everything is head
+HANGING_GAP = 6.0  # face units of background under hair of the nape
+SPECK = 4.0  # face units: holes of the person's mask that do not count as background
+NAPE_END = 0.1  # of the face height over the chin: hair of the nape ends above
 SKIN_BLUR = 1.0  # face units: the colour table is noisy
 HAIR_BLUR, NECK_BLUR = 2.0, 2.0
 PRIOR_WEIGHT = 2.0  # the clip's hair map counts twice what one frame's colour counts
@@ -46,16 +49,21 @@ def head_alpha(
     """The part of the person's alpha that belongs to the head: hair, face, ears, lobes, jaw.
 
     Above the line under the ear lobes all of the person is head. Below it, the oval where it is not
-    clothes, and the lobes. Long hair is cut at that line: below it moves with the body.
+    clothes, the lobes, and short hair of the nape that hangs free over the background. Long hair is
+    cut at that line: below, it moves with the body.
     """
     above = _step(face.above_ears, LINE_SOFTNESS)
     body_free = blur(1 - posterior[..., CLOTHES], SKIN_BLUR * face.unit)
     skin = blur(posterior[..., SKIN], SKIN_BLUR * face.unit)
     near = dilate(face.jaw_oval > 0.5, LOBE_REACH * face.height)
     lobes = _step(face.above_ears + LOBE_BAND, LINE_SOFTNESS) * skin * near
+    solid = erode(dilate(person > 0.5, SPECK * face.unit), SPECK * face.unit)
+    loose = hanging(solid, HANGING_GAP * face.unit) & near
+    loose &= face.above(face.outline[tp.CHIN]) > NAPE_END
+    nape = blur(loose.astype(np.float32), SKIN_BLUR * face.unit)
     inner = erode(face.jaw_oval > 0.5, INNER_OVAL * face.height)
     jaw = face.jaw_oval * np.maximum(np.clip(body_free * 2, 0, 1), inner)
-    head = person * np.maximum(np.maximum(above, lobes), jaw)
+    head = person * np.maximum.reduce([above, lobes, jaw, nape])
     head = np.maximum(head, face.jaw_oval * inner)
     return (head * _main_part(head > 0.3)).astype(np.float32)
 

@@ -6,14 +6,14 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from threadpoolctl import threadpool_limits
 
 from emotalk_core.media import progress
 from emotalk_core.media.tables import check_length, describe, read_arrays, read_manifest
 from emotalk_core.media.video import VideoReader, VideoWriter, expect_frames
 from emotalk_core.perception.regions.clip_model import ClipModel, build_clip_model
-from emotalk_core.perception.regions.face import FaceShape, face_height, steady_landmarks
+from emotalk_core.perception.regions.face import ClipFaces, FaceShape
 from emotalk_core.perception.regions.labels import head_alpha, label_map
 from emotalk_core.perception.regions.matting import person_alpha
 from emotalk_core.perception.regions.person import PersonSegmenter, steady_masks
@@ -21,26 +21,6 @@ from emotalk_core.perception.regions.settings import RegionSettings
 from emotalk_core.types.regions import HEAD, region_mask
 
 logger = logging.getLogger(__name__)
-
-
-class ClipFaces:
-    """The face of every frame of a clip, made when asked for.
-
-    Args:
-        landmarks: [T,478,2] px of track.npz.
-        size: (height, width) of the frames, px.
-    """
-
-    def __init__(self, landmarks: Float[np.ndarray, "T 478 2"], size: tuple[int, int]) -> None:
-        self._exact = landmarks.astype(np.float64)
-        self._steady = steady_landmarks(self._exact)
-        self._size, self._height = size, face_height(self._exact)
-
-    def __len__(self) -> int:
-        return len(self._exact)
-
-    def __getitem__(self, frame: int) -> FaceShape:
-        return FaceShape(self._steady[frame], self._exact[frame], self._size, self._height)
 
 
 def segment_regions(

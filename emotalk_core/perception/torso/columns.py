@@ -1,0 +1,147 @@
+"""What the body looks like just under the head, column by column, and how it is carried up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int, UInt8
+from scipy.ndimage import binary_opening, gaussian_filter1d
+
+from emotalk_core.perception.landmarks import topology as tp
+from emotalk_core.perception.regions.face import FaceShape
+from emotalk_core.perception.regions.filters import hanging
+from emotalk_core.types.regions import LABEL, TORSO, region_mask
+
+BACKGROUND, BODY, NECK = range(3)
+SAMPLE_ROWS = 3.0  # face units: rows under the hole whose mean colour is carried up
+JAW_POINTS = (172, 397)
+NECK_SHARE = 0.4  # of the jaw's width to either side: so much at least is neck
+SIDE_BLUR = 1.5  # face units: columns next to each other may not differ as stripes
+NARROWEST = 5.0  # face units: narrower pieces of body are specks of the labels
+HANGING_GAP = 4.0  # face units of background under what does not stand on the picture's end
+NO_ROW = -1
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The lower border of the hole of one frame.
+
+    Attributes:
+        row: [W] last row of the hole, or -1 where a column has no hole.
+        kind: [W] BACKGROUND, BODY or NECK: what lies below it.
+        colour: [W,3] mean RGB just below it.
+    """
+
+    row: Int[np.ndarray, " W"]
+    kind: UInt8[np.ndarray, " W"]
+    colour: Float32[np.ndarray, "W 3"]
+
+
+def read_columns(
+    frame: UInt8[np.ndarray, "H W 3"],
+    labels: UInt8[np.ndarray, "H W"],
+    hole: Bool[np.ndarray, "H W"],
+    face: FaceShape,
+) -> Columns:
+    """Look under the hole in every column; close the gaps between neck columns.
+
+    The shade under the chin often fails every test for skin: columns between neck columns, and the
+    middle of the jaw, are neck whatever they look like.
+    """
+    height, width = hole.shape
+    any_hole = hole.any(axis=0)
+    row = np.where(any_hole, height - 1 - np.argmax(hole[::-1], axis=0), NO_ROW)
+    count = max(round(SAMPLE_ROWS * face.unit), 1)
+    below = np.clip(row[None] + 1 + np.arange(count)[:, None], 0, height - 1)
+    under = labels[below, np.arange(width)]
+    outside = ~hole[below, np.arange(width)]
+    is_body = (region_mask(under, TORSO) & outside).mean(axis=0) > 0.5
+    loose = hanging(region_mask(labels, TORSO), HANGING_GAP * face.unit)
+    is_body &= ~loose[below[0], np.arange(width)]
+    is_body = binary_opening(is_body, np.ones(max(round(NARROWEST * face.unit), 1)))
+    is_neck = is_body & (((under == LABEL["neck"]) & outside).mean(axis=0) > 0.3)
+    at_bottom = row >= height - 1
+    kind = np.where(is_neck, NECK, np.where(is_body, BODY, BACKGROUND)).astype(np.uint8)
+    kind[at_bottom] = BODY  # the chin reaches out of the picture: neck, if between neck columns
+    kind[~any_hole] = BACKGROUND
+    kind = _close_neck(kind, face)
+    kind[at_bottom & (kind == BODY)] = BACKGROUND
+    colour = frame[below, np.arange(width)].astype(np.float32).mean(axis=0)
+    return Columns(row, kind, _neck_colours(colour, kind, is_neck))
+
+
+def _close_neck(kind: UInt8[np.ndarray, " W"], face: FaceShape) -> UInt8[np.ndarray, " W"]:
+    right, left = (face.outline[p, 0] for p in JAW_POINTS)
+    reach = NECK_SHARE * abs(left - right)
+    middle = face.outline[tp.CHIN, 0]
+    sure = np.flatnonzero(kind == NECK)
+    low = max(int(min([middle - reach, *sure])), 0)
+    high = min(int(max([middle + reach, *sure])), len(kind) - 1)
+    result = kind.copy()
+    result[low : high + 1] = np.where(kind[low : high + 1] == BACKGROUND, BACKGROUND, NECK)
+    return result
+
+
+def _neck_colours(
+    colour: Float32[np.ndarray, "W 3"],
+    kind: UInt8[np.ndarray, " W"],
+    seen_neck: Bool[np.ndarray, " W"],
+) -> Float32[np.ndarray, "W 3"]:
+    """Colours with neck columns that show no skin interpolated from those that do."""
+    good = np.flatnonzero(seen_neck & (kind == NECK))
+    if len(good) == 0:
+        return colour
+    lacking = np.flatnonzero((kind == NECK) & ~seen_neck)
+    result = colour.copy()
+    for channel in range(3):
+        result[lacking, channel] = np.interp(lacking, good, colour[good, channel])
+    return result
+
+
+def steady_colours(
+    colours: UInt8[np.ndarray, "T W 3"], kinds: UInt8[np.ndarray, "T W"], frames: float
+) -> Float32[np.ndarray, "T W 3"]:
+    """Colours of body columns smoothed in time, over frames in which the column shows body."""
+    weight = (kinds != BACKGROUND).astype(np.float32)
+    total = gaussian_filter1d(colours * weight[..., None], frames, axis=0, mode="nearest")
+    share = gaussian_filter1d(weight, frames, axis=0, mode="nearest")[..., None]
+    return np.where(share > 1e-3, total / np.maximum(share, 1e-3), colours).astype(np.float32)
+
+
+def carried_up(
+    columns: Columns,
+    steady: Float32[np.ndarray, "W 3"],
+    shape: tuple[int, int],
+    heights: dict[int, float],
+    unit: float,
+) -> tuple[Float32[np.ndarray, "H W 3"], Float32[np.ndarray, "H W"]]:
+    """Picture and coverage of the body carried up behind the head.
+
+    Args:
+        columns: of this frame.
+        steady: their colours smoothed in time: used higher up, where the head always hides them.
+        shape: (height, width), px.
+        heights: BODY, NECK -> px that it is carried up.
+        unit: face unit, px.
+    """
+    rows = np.arange(shape[0], dtype=np.float32)[:, None]
+    rise = columns.row[None] + 1 - rows  # px above the lower border of the hole
+    reach = np.zeros(shape[1], dtype=np.float32)
+    for kind, height in heights.items():
+        reach[columns.kind == kind] = height
+    coverage = np.clip(reach[None] - rise, 0, 1) * (reach > 0)
+    body = columns.kind != BACKGROUND
+    side = _blur_along(steady, body, SIDE_BLUR * unit)
+    share = np.clip(rise / (4 * unit), 0, 1)[..., None]
+    picture = columns.colour[None] * (1 - share) + side[None] * share
+    return picture.astype(np.float32), coverage.astype(np.float32)
+
+
+def _blur_along(
+    colour: Float32[np.ndarray, "W 3"], body: Bool[np.ndarray, " W"], sigma: float
+) -> Float32[np.ndarray, "W 3"]:
+    weight = body.astype(np.float32)
+    total = gaussian_filter1d(colour * weight[:, None], sigma, axis=0, mode="nearest")
+    share = gaussian_filter1d(weight, sigma, mode="nearest")[:, None]
+    return np.where(share > 1e-3, total / np.maximum(share, 1e-3), colour)
