@@ -147,6 +147,6 @@ def non_finite(name: str, count: int | None = None) -> NumericalError:
     """The error that all backends raise on NaN or infinity in an input."""
     found = "NaN or infinity" if count is None else f"{count} values NaN or infinite"
     return NumericalError(
-        f"rasterize: {name} has {found}; the step before this one diverged: lower its learning "
+        f"{name} has {found}; the step before this one diverged: lower its learning "
         "rate or restart from the last checkpoint"
     )

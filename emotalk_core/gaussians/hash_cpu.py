@@ -23,7 +23,7 @@ class _Encode(torch.autograd.Function):
         out = torch.empty(len(points), width)
         shape = (list(layout.resolutions), list(layout.sizes), layout.bound, threads)
         if not load().hash_forward(view(points), view(tables), view(out), *shape):
-            raise non_finite("points of the hash grid")
+            raise non_finite("points")
         ctx.save_for_backward(points, tables)
         ctx.shape = shape
         return out

@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from emotalk_core.errors import explain
 from emotalk_core.gaussians.backends import resolve
+from emotalk_core.gaussians.conventions import check_finite
 
 PLANES = ((0, 1), (1, 2), (0, 2))  # the point's coordinates that span xy, yz and xz
 # Second factor of the spatial hash of Mueller et al. 2022 (the first is 1).
 HASH_PRIME = 2654435761
+FEATURE_COUNTS = (1, 2, 4, 8)  # per level; what the compiled kernels are made for
 INIT_RANGE = 1e-4  # uniform initialisation of the tables (same source)
 
 
@@ -70,6 +72,7 @@ def encode_torch(
     points: Float[Tensor, "N 3"], tables: Float[Tensor, "T F"], layout: GridLayout
 ) -> Float[Tensor, "N D"]:
     """The encoder with torch operations: bilinear look-ups of all planes and levels at once."""
+    check_finite({"points": points})
     device = points.device
     resolutions = torch.tensor(layout.resolutions, device=device)
     sizes = torch.tensor(layout.sizes, device=device)
@@ -88,7 +91,7 @@ def encode_torch(
             index = _corner_indices(column + step_u, row + step_v, resolutions, sizes, dense)
             values = nn.functional.embedding(index + offsets, tables)
             total = total + (weight_u * weight_v)[..., None] * values
-    return total.reshape(len(points), -1)
+    return total.reshape(len(points), len(PLANES) * len(layout.sizes) * tables.shape[1])
 
 
 class TriPlaneHashGrid(nn.Module):
@@ -113,6 +116,12 @@ class TriPlaneHashGrid(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
+        if features not in FEATURE_COUNTS:
+            raise ValueError(
+                explain(
+                    "features", features, f"wanted one of {FEATURE_COUNTS}", "correct the config"
+                )
+            )
         self.layout = grid_layout(levels, base_resolution, finest_resolution, log2_table, bound)
         self.backend = backend
         self.threads = threads
