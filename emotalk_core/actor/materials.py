@@ -131,7 +131,7 @@ def tooth_material(paint, tu, tv, inner_light):
     red, green, blue = texture_at(paint, tu, tv)
     row = min(max(int(tv + 0.5), 0), paint.labels.shape[0] - 1)
     column = min(max(int(tu + 0.5), 0), paint.labels.shape[1] - 1)
-    light = 0.35 + 0.65 * inner_light
+    light = 0.65 + 0.35 * inner_light
     label = paint.labels[row, column]
     return red * light, green * light, blue * light, label, 0.22, 6.0, 0.25, 0.0
 

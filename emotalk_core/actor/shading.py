@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from emotalk_core.actor.face_model import BODY, LASHES, RIGHT_EYE, UPPER_TEETH
+from emotalk_core.actor.face_model import BODY, LASHES, RIGHT_EYE, TONGUE, UPPER_TEETH
 from emotalk_core.actor.kernels import INNER, OPTIONS
 from emotalk_core.actor.layers import CLOTH, CURTAIN, FIRST_SHELL
 from emotalk_core.actor.materials import INNER_MOUTH, LIPS, material_at
@@ -222,7 +222,9 @@ def _shade_sample(mesh, paint, state, lights, colours, t, x, y, light, normal_ou
     lit = _shadow(state, px, py, pz)
     if BODY < part <= RIGHT_EYE:
         ambient = min(1.0, ambient * 1.25)
-    elif UPPER_TEETH <= part < LASHES or material[3] == INNER_MOUTH:
+    elif UPPER_TEETH <= part < TONGUE:  # right behind the lips: light reaches them first
+        ambient, lit = 0.70 + 0.25 * state.inner_light, lit * (0.6 + 0.4 * state.inner_light)
+    elif part == TONGUE or material[3] == INNER_MOUTH:
         # Ambient visibility was baked with closed lips; the opening decides instead
         ambient, lit = 0.55 + 0.35 * state.inner_light, lit * (0.3 + 0.7 * state.inner_light)
     elif material[3] == LIPS:
@@ -251,6 +253,16 @@ def _kind(mesh, triangle_id, inverse_depth, row, column):
     if part < 0:
         return 0
     return 1 if high - low < EDGE * high else 2
+
+
+@njit(**INNER)
+def _mean_depth(inverse_depth, row, column):
+    """Depth at the centre of a pixel inside a surface: inverse depth is linear on the screen."""
+    total = 0.0
+    for i in range(SAMPLES):
+        for j in range(SAMPLES):
+            total += inverse_depth[row + i, column + j]
+    return SAMPLES * SAMPLES / total
 
 
 @njit(**INNER)
@@ -302,10 +314,11 @@ def shade(
                 total[k] = 0.0
             n = 0 if kind else 1
             labels[0] = 0
-            for sample in range(n_all if kind else 0):
+            # Inside a smooth surface the pixel's centre is enough, weighed by its first triangle
+            centre = 0.5 * (SAMPLES - 1) if kind == 1 else 0.0
+            for sample in range(1 if kind == 1 else (n_all if kind else 0)):
                 i, j = sample // SAMPLES, sample % SAMPLES
-                if kind == 1 and i != j:
-                    continue  # inside a smooth surface its two diagonal samples are enough
+                x, y = x0 + j + centre, y0 + i + centre
                 t = triangle_id[y0 + i, x0 + j]
                 labels[n], depths[n] = 0, 0.0
                 if t < 0:
@@ -313,12 +326,14 @@ def shade(
                         colour[k] += background[row, column, k]
                 else:
                     labels[n] = _shade_sample(
-                        mesh, paint, state, lights, colours, t, x0 + j, y0 + i, light, normals[n]
+                        mesh, paint, state, lights, colours, t, x, y, light, normals[n]
                     )
                     depths[n] = 1 / inverse_depth[y0 + i, x0 + j]
                     for k in range(3):
                         colour[k] += tones[min(int(light[k] * TONE_WHITE), TONE_STEPS - 1)]
                 n += 1
+            if kind == 1:
+                depths[0] = _mean_depth(inverse_depth, y0, x0)
             label = _winner(labels, n)
             depth, same = 0.0, 0
             for i in range(n):
