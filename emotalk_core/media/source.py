@@ -88,9 +88,14 @@ class SourceVideo:
             return av.open(str(self.path))
         except (av.FFmpegError, OSError) as error:
             raise InputError(
-                f"{self.path}: cannot be opened as video ({error}); the file is missing, "
-                "truncated or no video: copy or export it again"
+                f"{self.path}: cannot be opened as video ({error}): 0 frames could be read; the "
+                "file is missing, truncated or no video: copy or export it again"
             ) from error
+
+    @property
+    def expected_frames(self) -> int:
+        """How many frames there should be: from the header, or from duration and rate."""
+        return self.announced_frames or round(self.announced_seconds * self._rate)
 
     def frames(self) -> Iterator[SourceFrame]:
         """All frames in order of time.
