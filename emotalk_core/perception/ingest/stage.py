@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from emotalk_core import __version__
+import emotalk_core
 from emotalk_core.errors import InputError
 from emotalk_core.media.atomic import sha256_file, together
 from emotalk_core.media.audio import write_wav
@@ -156,7 +156,7 @@ def _applied_seconds(offset: OffsetEstimate, settings: IngestSettings) -> float:
 def _provenance(origin: SourceVideo, found: Survey, applied: float) -> dict[str, object]:
     """What was done to the source, for people who read the manifest."""
     return {
-        "tool": f"emotalk {__version__}",
+        "tool": f"emotalk {emotalk_core.__version__}",
         "source_comment": origin.comment,
         "source_frames": len(found.seconds),
         "source_seconds": round(found.duration, 4),
