@@ -1,4 +1,4 @@
-"""Configuration: a YAML mapping comes in, a checked mapping with all defaults goes out, or every mistake at once."""
+"""Configuration: a mapping comes in; checked with all defaults, or every mistake at once, goes out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
 
-from emotalk_core.errors import ConfigError
+from emotalk_core.errors import ConfigError, InputError
 from emotalk_core.types.names import check_subject_name
 
 SCHEMA_FILE = Path(__file__).parent / "config_schema.json"
@@ -126,7 +126,7 @@ def _bad_names(config: Mapping[str, Any]) -> list[str]:
     for name in subjects if isinstance(subjects, dict) else ():
         try:
             check_subject_name(name)
-        except ValueError as error:
+        except InputError as error:
             mistakes.append(f"subjects: {error}")
     return mistakes
 

@@ -86,9 +86,9 @@ def subject_source(wildcards):
     return entry.get("video") or f"results/{wildcards.subject}/source.mp4"
 
 
-def driving_sound(wildcards):
+def driving_sounds(scenario):
     """Sound files that drive a scenario: synthesized sentences by name, or the user's own files."""
-    names = CONFIG["driving"].get(wildcards.scenario, [])
+    names = CONFIG["driving"].get(scenario, [])
     shared = "results/common/speech"
     return [f"{shared}/{n}.wav" if n.startswith("sentence_") else n for n in names]
 

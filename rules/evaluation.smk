@@ -13,7 +13,7 @@ rule render_scenario:
             "speech",
         ),
         checkpoint=f"{SUBJECT}/avatars/{{method}}/avatar.safetensors",
-        driving=driving_sound,
+        driving=lambda wildcards: driving_sounds(wildcards.scenario),
     output:
         render=f"{SUBJECT}/renders/{{method}}/{{scenario}}.mkv",
         render_table=f"{SUBJECT}/renders/{{method}}/{{scenario}}.csv",
@@ -46,7 +46,7 @@ rule score_scenario:
         ),
         render=f"{SUBJECT}/renders/{{method}}/{{scenario}}.mkv",
         render_table=f"{SUBJECT}/renders/{{method}}/{{scenario}}.csv",
-        driving=driving_sound,
+        driving=lambda wildcards: driving_sounds(wildcards.scenario),
     output:
         scores=f"{SUBJECT}/scores/{{method}}/{{scenario}}.csv",
     log:

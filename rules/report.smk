@@ -4,14 +4,13 @@
 rule write_report:
     input:
         **artifacts(
-            "manifest",
-            "metrics",
-            "quality_json",
-            "quality_png",
-            "video",
-            "track",
-            "torso",
+            "manifest", "video", "audio", "metrics", "quality_json", "quality_png"
         ),
+        renders=[f"{SUBJECT}/renders/{m}/{s}.mkv" for m in METHODS for s in SCENARIOS],
+        render_tables=[
+            f"{SUBJECT}/renders/{m}/{s}.csv" for m in METHODS for s in SCENARIOS
+        ],
+        driving=[path for s in SCENARIOS for path in driving_sounds(s)],
     output:
         report=f"{SUBJECT}/report.html",
         picture=f"{SUBJECT}/report.png",

@@ -16,7 +16,6 @@ rule train_mouth:
     params:
         settings=settings("training", "mouth"),
         stage="mouth",
-        model=settings("model"),
         seed=SEED,
         device=DEVICE,
         code=code_version("training.stage"),
@@ -39,7 +38,6 @@ rule train_face:
     params:
         settings=settings("training", "face"),
         stage="face",
-        model=settings("model"),
         seed=SEED,
         device=DEVICE,
         code=code_version("training.stage"),
@@ -64,7 +62,6 @@ rule train_emotion:
     params:
         settings=settings("training", "emotion"),
         stage="emotion",
-        model=settings("model"),
         seed=SEED,
         device=DEVICE,
         code=code_version("training.stage"),
@@ -90,7 +87,6 @@ rule train_avatar:
     params:
         settings=settings("training", "avatar"),
         stage="avatar",
-        model=settings("model"),
         seed=SEED,
         device=DEVICE,
         code=code_version("training.stage"),

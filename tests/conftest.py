@@ -15,3 +15,6 @@ def actor_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     video = tmp_path_factory.mktemp("actor") / "actor.mp4"
     make_actor_video(video=video, settings=ActorSettings(seconds=4.0, size=192), threads=1)
     return video
+
+
+from tests.pipeline_fixtures import smoke_run  # noqa: E402, F401  (a fixture of all pipeline tests)

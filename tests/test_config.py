@@ -17,12 +17,12 @@ ROOT = Path(__file__).parents[1]
 READERS = {
     ("ingest",): "perception.ingest.settings:IngestSettings",
     ("tracking",): "perception.tracking.settings:TrackingSettings",
-    ("regions",): "perception.regions.stage:RegionSettings",
-    ("normals",): "perception.normals.stage:NormalSettings",
-    ("torso",): "perception.torso.stage:TorsoSettings",
-    ("action_units",): "perception.action_units.stage:ActionUnitSettings",
-    ("emotion_reader",): "perception.emotion.stage:EmotionReaderSettings",
-    ("quality",): "evaluation.quality.stage:QualitySettings",
+    ("regions",): "perception.regions.settings:RegionSettings",
+    ("normals",): "perception.normals.settings:NormalSettings",
+    ("torso",): "perception.torso.settings:TorsoSettings",
+    ("action_units",): "perception.action_units.settings:ActionUnitSettings",
+    ("emotion_reader",): "perception.emotion.settings:EmotionReaderSettings",
+    ("quality",): "evaluation.quality.checks:QualitySettings",
     ("speech",): "speech.stage:SpeechSettings",
     ("synthesis",): "speech.synthesis.stage:SynthesisSettings",
     ("emotion_bank",): "emotion.stage:BankSettings",
@@ -32,7 +32,7 @@ READERS = {
     ("training", "avatar"): "training.settings:TrainingSettings",
     ("render",): "serving.stage:RenderSettings",
     ("evaluation",): "evaluation.settings:EvaluationSettings",
-    ("report",): "evaluation.report.stage:ReportSettings",
+    ("report",): "evaluation.report.inputs:ReportSettings",
 }
 
 
