@@ -98,7 +98,6 @@ def gather_evidence(
     scenario: str,
 ) -> Iterator[FrameEvidence]:
     """Pair every rendered frame with its source frame, its targets and the readings of both."""
-    with_units, with_emotion = scenario == SELF, scenario == EMOTION
     cache: dict[int, FaceReading | None] = {}
     before: tuple[FrameEvidence, ...] = ()
     for frame, row in zip(frames, table.to_dict("records"), strict=True):
@@ -108,7 +107,7 @@ def gather_evidence(
             before = ()
         true = subject.frames[index]
         if index not in cache:
-            cache[index] = subject.readers.read(true.source, False, with_units)
+            cache[index] = subject.readers.read(true.source, with_emotion=False)
         evidence = FrameEvidence(
             clip=clip,
             render=frame,
@@ -116,11 +115,11 @@ def gather_evidence(
             head=true.head,
             head_inner=true.head_inner,
             mouth_box=true.mouth_box,
-            face=subject.readers.read(frame, with_emotion, with_units),
+            face=subject.readers.read(frame),
             source_face=cache[index],
             valence=valence,
             arousal=arousal,
-            label=target_label(valence, arousal) if with_emotion else "",
+            label=target_label(valence, arousal) if scenario == EMOTION else "",
             lip_opening_from_audio=_expected(
                 subject.expected_lips.get(clip), int(row["audio_frame"])
             ),

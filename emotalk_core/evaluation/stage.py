@@ -31,7 +31,7 @@ from emotalk_core.evaluation.scoring import (
 )
 from emotalk_core.evaluation.settings import EvaluationSettings
 from emotalk_core.media.audio import read_audio
-from emotalk_core.media.tables import read_table, write_rows, write_table
+from emotalk_core.media.tables import check_length, read_table, write_rows, write_table
 from emotalk_core.media.video import VideoReader, frames_sha256
 from emotalk_core.types.manifest import FPS, SAMPLE_RATE
 from emotalk_core.types.metrics import SCENARIOS, MetricRow
@@ -99,6 +99,19 @@ def _check_scenario(scenario: str) -> None:
         raise ConfigError(explain("scenario", scenario, f"wanted one of {SCENARIOS}", "correct it"))
 
 
+def _check_tables(n_frames: int, action_units: Path, valence_arousal: Path) -> None:
+    """The subject's tables belong to this clip.
+
+    Of the action units only the length is looked at: AUE reads truth and render by one function, so
+    that a table from elsewhere (OpenFace) is never compared with a packaged reading.
+    """
+    for path, rule in (
+        (action_units, "measure_action_units"),
+        (valence_arousal, "read_emotion"),
+    ):
+        check_length(str(path), len(read_table(path, ("frame",))), n_frames, rule)
+
+
 def score_scenario(
     *,
     subject: str,
@@ -131,12 +144,13 @@ def score_scenario(
     _check_scenario(scenario)
     cv2.setNumThreads(threads)
     with SubjectFrames(manifest, video, regions, track) as frames, VideoReader(render) as reader:
+        _check_tables(frames.manifest.n_frames, action_units, valence_arousal)
         table = read_render_table(render_table, frames.manifest)
         check_render(render, reader, table, frames.manifest)
         clips = table["clip"].unique().tolist()
         sounds = {c: sound_of(c, scenario, audio, clip_audio or {}) for c in clips}
         lips = expected_lips(frames, audio, {c: wav for c, wav in sounds.items() if wav})
-        with open_readers(scenario, action_units, valence_arousal, track) as readers:
+        with open_readers(scenario, track, valence_arousal, frames.manifest.n_train) as readers:
             person = Subject(subject, frames, readers, lips)
             source: FrameSource = lambda rows: (reader[i] for i in rows)  # noqa: E731
             rows = score_frames(source, table, person, scenario, method, settings, seed)
@@ -170,6 +184,7 @@ def score_baselines(
     cv2.setNumThreads(threads)
     rows: list[MetricRow] = baselines.chance_rows(subject)
     with SubjectFrames(manifest, video, regions, track) as frames:
+        _check_tables(frames.manifest.n_frames, action_units, valence_arousal)
         table = baselines.test_table(frames.manifest)
         lips = expected_lips(frames, audio, {baselines.TEST_CLIP: audio})
         mean = baselines.mean_frame(frames)
@@ -180,12 +195,12 @@ def score_baselines(
             "mean_frame": lambda test: (mean for _ in test),
             "nearest_pose": lambda test: (frames.picture(int(nearest[i])) for i in test),
         }
-        with open_readers(SELF, action_units, valence_arousal, track) as readers:
+        with open_readers(SELF, track, valence_arousal, first) as readers:
             person = Subject(subject, frames, readers, lips)
             for method, source in sources.items():
                 rows += score_frames(source, table, person, SELF, method, settings, seed)
         still: FrameSource = lambda points: (mean for _ in points)  # noqa: E731
-        with open_readers(EMOTION, action_units, valence_arousal, track) as readers:
+        with open_readers(EMOTION, track, valence_arousal, first) as readers:
             person = Subject(subject, frames, readers, {})
             points = baselines.points_table(frames.manifest)
             rows += score_frames(still, points, person, EMOTION, "mean_frame", settings, seed)

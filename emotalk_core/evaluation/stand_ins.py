@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from emotalk_core.evaluation.audio_lips import RIDGE_ID, RIDGE_STANDING_FOR
-from emotalk_core.perception.landmarks.packaged import FaceMeshLandmarks
+from emotalk_core.evaluation.readers import PACKAGED
 
 
 def stand_ins(speech_extractor: str) -> list[dict[str, str]]:
     """One entry a task: what is used and what it stands for."""
     entries = (
-        ("landmarks", FaceMeshLandmarks.id, FaceMeshLandmarks.standing_for),
+        ("landmarks", PACKAGED["landmarks"].id, PACKAGED["landmarks"].standing_for),
         ("head pose", "own bundle adjustment on FaceMesh points", "Basel Face Model fit"),
         ("regions", "mediapipe selfie mask, landmarks and colour", "BiSeNet, EasyPortrait"),
         ("normals", "tracked face surface", "cross-modal normal network"),
-        ("action units", "from expression coefficients", "OpenFace 2.2"),
-        ("emotion", "packaged classes and expression", "EmoNet (8 classes)"),
+        ("action units", PACKAGED["action_units"].id, PACKAGED["action_units"].standing_for),
+        ("emotion", PACKAGED["emotion"].id, PACKAGED["emotion"].standing_for),
         ("speech features", speech_extractor, "DeepSpeech"),
         ("lips against sound", RIDGE_ID, RIDGE_STANDING_FOR),
         ("emotional pictures", "geometric generator", "EmoStyle with a lip network (StyleGAN2)"),

@@ -15,6 +15,7 @@ from emotalk_core.evaluation.readers import open_readers
 
 REAL = Path(__file__).parents[2] / ".." / "shared" / "real"
 N_FRAMES = 50
+SUBJECT = (Path("track.npz"), Path("valence_arousal.csv"), 0)  # not read for landmarks alone
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +29,9 @@ def frames() -> np.ndarray:
 
 
 def test_blur_keeps_the_lips_and_late_lips_are_noticed(frames: np.ndarray) -> None:
-    with open_readers("self_reconstruction", *[Path()] * 3) as readers:
-        truth = [readers.read(f, False, False) for f in frames]
-        blurred = [readers.read(cv2.GaussianBlur(f, (0, 0), 1.2), False, False) for f in frames]
+    with open_readers("cross_audio", *SUBJECT) as readers:
+        truth = [readers.read(f) for f in frames]
+        blurred = [readers.read(cv2.GaussianBlur(f, (0, 0), 1.2)) for f in frames]
     assert all(face is not None for face in (*truth, *blurred))
     late = np.roll(np.array(truth, dtype=object), 9).tolist()
     metrics = load_metrics()
@@ -46,8 +47,8 @@ def test_blur_keeps_the_lips_and_late_lips_are_noticed(frames: np.ndarray) -> No
 
 
 def test_a_reading_depends_on_its_own_picture_only(frames: np.ndarray) -> None:
-    with open_readers("self_reconstruction", *[Path()] * 3) as readers:
-        forward = [readers.read(f, False, False) for f in frames[:6]]
-        backward = [readers.read(f, False, False) for f in frames[5::-1]][::-1]
+    with open_readers("cross_audio", *SUBJECT) as readers:
+        forward = [readers.read(f) for f in frames[:6]]
+        backward = [readers.read(f) for f in frames[5::-1]][::-1]
     for a, b in zip(forward, backward):
         np.testing.assert_array_equal(a.landmarks, b.landmarks)
