@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
 SUBPIXEL_BITS = 4  # cv2's fixed-point coordinates: a sixteenth of a pixel
+SUPERSAMPLING = 4  # per axis, for the edges of polygons
 FINEST_PYRAMID = 4  # px: push-pull stops here
 
 
@@ -31,10 +32,21 @@ def blur(values: Float[np.ndarray, "H W"], sigma: float) -> Float[np.ndarray, "H
 
 def polygon(points: Float[np.ndarray, "N 2"], shape: tuple[int, int]) -> Float32[np.ndarray, "H W"]:
     """Coverage 0..1 of a polygon whose corners are px (pixel centres at +0.5)."""
-    canvas = np.zeros(shape, dtype=np.uint8)
-    corners = np.round((points - 0.5) * (1 << SUBPIXEL_BITS)).astype(np.int32)
-    cv2.fillPoly(canvas, [corners], (255,), lineType=cv2.LINE_AA, shift=SUBPIXEL_BITS)
-    return canvas.astype(np.float32) / 255
+    result = np.zeros(shape, dtype=np.float32)
+    limits = np.array(shape[::-1])
+    low = np.clip(np.floor(points.min(axis=0)).astype(int), 0, limits)
+    high = np.clip(np.ceil(points.max(axis=0)).astype(int), 0, limits)
+    width, height = high - low
+    if width == 0 or height == 0:
+        return result
+    # cv2's own antialiasing widens a polygon by 0.7 px: draw it large and average instead
+    canvas = np.zeros((height * SUPERSAMPLING, width * SUPERSAMPLING), dtype=np.uint8)
+    corners = (points - low) * SUPERSAMPLING - 0.5
+    fixed = np.round(corners * (1 << SUBPIXEL_BITS)).astype(np.int32)
+    cv2.fillPoly(canvas, [fixed], (255,), shift=SUBPIXEL_BITS)
+    small = cv2.resize(canvas, (int(width), int(height)), interpolation=cv2.INTER_AREA)
+    result[low[1] : high[1], low[0] : high[0]] = small.astype(np.float32) / 255
+    return result
 
 
 def guided(

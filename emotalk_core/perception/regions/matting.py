@@ -16,7 +16,10 @@ MAYBE_PERSON, MAYBE_PERSON_DILATE = 0.12, 4.0
 FOREGROUND_BOX = 12.0
 NOISE_POWER = 60.0  # grey levels squared: keeps the quotient calm where both colours are alike
 CONTRAST_POWER = 900.0  # 30 grey levels between person and plate: half trust in the known plate
-DIFFERENT = 36.0  # grey levels: such a pixel is not the plate
+# Grey levels from the plate at which a pixel begins to count as person outright, mixed or not. This
+# makes rims more opaque than a true matte: +1.8 dB in the rim of the soft composite on two real
+# clips (the best possible colours gain nothing), with the same leaks.
+DIFFERENT = 36.0
 GUIDED_RADIUS, GUIDED_EPS = 7.0, 8.0
 FINE_RADIUS, FINE_EPS = 2.0, 6.0
 STRETCH = (0.06, 0.94)  # what the last smoothing takes from both ends is given back
@@ -45,7 +48,7 @@ def person_alpha(
     power = (contrast**2).sum(axis=-1)
     offset = image - back
     known = np.clip((contrast * offset).sum(axis=-1) / (power + NOISE_POWER), 0, 1)
-    distance = np.sqrt((offset**2).sum(axis=-1))
+    distance = np.linalg.norm(offset, axis=-1)
     known = np.maximum(known, np.clip(distance / DIFFERENT - 1, 0, 1))
     trust = power / (power + CONTRAST_POWER) * plate.seen
     smooth = guided(frame, probability, GUIDED_RADIUS * unit, GUIDED_EPS)

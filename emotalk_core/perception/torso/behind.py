@@ -28,8 +28,8 @@ def head_hole(
 ) -> Bool[np.ndarray, "H W"]:
     """What must be replaced: the head, wide against the background and tight at the jaw."""
     head = alpha > HEAD_ALPHA * 255
-    tight = dilate(head, settings.hole_jaw * face.unit)
-    wide = dilate(head, settings.hole_background * face.unit)
+    tight = dilate(head, max(settings.hole_jaw * face.unit, 1.0))
+    wide = dilate(head, max(settings.hole_background * face.unit, 1.0))
     body = region_mask(labels, TORSO) & (face.above_ears < 0)
     return tight | (wide & ~body)
 
