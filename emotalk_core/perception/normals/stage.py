@@ -1,0 +1,105 @@
+"""Stage: track, cameras and regions in; normals.mkv (camera space, inside the face) out."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from threadpoolctl import threadpool_limits
+
+from emotalk_core.media import progress
+from emotalk_core.media.tables import check_length, read_arrays, read_cameras, read_manifest
+from emotalk_core.media.video import VideoReader, VideoWriter, expect_frames
+from emotalk_core.perception.landmarks import topology as tp
+from emotalk_core.perception.normals.mesh import interpolate_normals, vertex_normals
+from emotalk_core.perception.normals.settings import NormalSettings
+from emotalk_core.types.regions import region_mask
+
+logger = logging.getLogger(__name__)
+
+NORMALS_ID = "landmark-mesh-1"
+STANDING_FOR = "cross-modal face normal network (Abrevaya et al. 2020)"
+SKIN = ("skin", "brows", "eyes", "lips")  # where the landmark mesh is the visible surface
+
+
+def encode_normals(normals: Float[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H W 3"]:
+    """Unit normals to RGB, round((n*0.5+0.5)*255); zero normals become (0,0,0)."""
+    there = (normals**2).sum(axis=-1, keepdims=True) > 0
+    return np.where(there, np.round((normals * 0.5 + 0.5) * 255), 0).astype(np.uint8)
+
+
+def decode_normals(picture: UInt8[np.ndarray, "H W 3"]) -> Float[np.ndarray, "H W 3"]:
+    """Inverse of `encode_normals`: unit normals, zero where there is none."""
+    there = picture.any(axis=-1, keepdims=True)
+    normals = np.where(there, picture / 255.0 * 2 - 1, 0.0)
+    return normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
+
+
+def estimate_normals(
+    *,
+    manifest: Path,
+    video: Path,
+    track: Path,
+    regions: Path,
+    cameras: Path,
+    normals: Path,
+    settings: NormalSettings,
+    threads: int = 1,
+) -> None:
+    """Write camera-space normals of the face (docs/artifacts.md).
+
+    Args:
+        manifest: of the ingest stage.
+        video: of the ingest stage; its frame count is checked, the pixels are not used.
+        track: of the tracking stage.
+        regions: of the regions stage: bounds the face.
+        cameras: of the tracking stage.
+        normals: written.
+        settings: config block `normals`.
+        threads: numeric threads.
+
+    Raises:
+        ArtifactError: frame counts disagree.
+    """
+    facts = read_manifest(manifest)
+    expect_frames(video, facts.n_frames, "ingest")
+    expect_frames(regions, facts.n_frames, "regions")
+    world = read_arrays(track, ("landmarks_world",))["landmarks_world"].astype(np.float64)
+    path = read_cameras(cameras)
+    check_length("track.npz", len(world), facts.n_frames, "tracking")
+    check_length("cameras.json", len(path), facts.n_frames, "tracking")
+    steps = progress.Progress("normals", facts.n_frames, logger)
+    with threadpool_limits(threads), VideoWriter(normals) as writer:
+        for index, labels in enumerate(VideoReader(regions)):
+            found = face_normals(
+                world[index], path.viewmats[index], path.Ks[index], labels, settings.smooth_rounds
+            )
+            writer.write(encode_normals(found))
+            steps.step()
+
+
+def face_normals(
+    world: Float[np.ndarray, "478 3"],
+    viewmat: Float[np.ndarray, "4 4"],
+    intrinsics: Float[np.ndarray, "3 3"],
+    labels: UInt8[np.ndarray, "H W"],
+    smooth_rounds: int = 1,
+) -> Float[np.ndarray, "H W 3"]:
+    """Camera-space unit normals of one frame; zero outside the face and inside the mouth.
+
+    Args:
+        world: landmarks, metres.
+        viewmat: world to camera, OpenCV axes.
+        intrinsics: px.
+        labels: label map.
+        smooth_rounds: see `NormalSettings`.
+    """
+    camera = world[: tp.N_SURFACE] @ viewmat[:3, :3].T + viewmat[:3, 3]
+    projected = camera @ intrinsics.T
+    pixels = projected[:, :2] / projected[:, 2:]
+    at_points = vertex_normals(camera, smooth_rounds)
+    size = (labels.shape[0], labels.shape[1])
+    found = interpolate_normals(pixels, camera[:, 2], at_points, size)
+    return found * region_mask(labels, SKIN)[..., None]

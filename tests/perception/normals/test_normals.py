@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import numpy as np
+
+from emotalk_core.perception.landmarks import topology as tp
+from emotalk_core.perception.normals.mesh import (
+    face_triangles,
+    interpolate_normals,
+    vertex_normals,
+)
+from emotalk_core.perception.normals.stage import decode_normals, encode_normals, face_normals
+from emotalk_core.types.regions import LABEL
+
+INTRINSICS = np.array([[600.0, 0, 64], [0, 600, 64], [0, 0, 1]])
+
+
+def on_sphere() -> np.ndarray:
+    """The mesh's points pushed onto a ball of 12 cm: its normals are known everywhere."""
+    face = tp.canonical_face()
+    centre = np.array([0.0, 0.0, 0.06])
+    rays = face - centre
+    return centre + 0.12 * rays / np.linalg.norm(rays, axis=1, keepdims=True)
+
+
+def test_vertex_normals_of_a_ball_point_along_its_radius() -> None:
+    points = on_sphere()
+    found = vertex_normals(points, smooth_rounds=0)
+    truth = (points - [0, 0, 0.06]) / 0.12
+    inner = np.setdiff1d(np.arange(tp.N_SURFACE), (*tp.OVAL, *tp.LIPS, *tp.EYES))
+    angles = np.degrees(np.arccos(np.clip((found * truth)[inner].sum(axis=1), -1, 1)))
+    assert np.median(angles) < 3
+    assert np.allclose(np.linalg.norm(found, axis=1), 1)
+
+
+def test_mouth_stays_open() -> None:
+    assert len(face_triangles()) == 898 - 18
+
+
+def test_interpolation_of_one_normal_everywhere_is_that_normal() -> None:
+    points = tp.canonical_face() + np.array([0, 0, 1.0])
+    pixels = points[:, :2] / points[:, 2:] * 600 + 64
+    normals = np.tile([0.6, 0.0, -0.8], (tp.N_SURFACE, 1))
+    found = interpolate_normals(pixels, points[:, 2], normals, (128, 128))
+    there = found.any(axis=-1)
+    assert np.allclose(found[there], [0.6, 0, -0.8])
+    assert 0.3 < there.mean() < 0.7 and not there[0, 0]
+
+
+def test_normals_turn_with_the_camera_and_stay_inside_the_labels() -> None:
+    world = np.zeros((478, 3))
+    world[:468] = tp.canonical_face()
+    view = np.eye(4)
+    view[2, 3] = 1.0
+    labels = np.full((128, 128), LABEL["skin"], np.uint8)
+    labels[:, :64] = LABEL["hair"]
+    found = face_normals(world, view, INTRINSICS, labels)
+    there = found.any(axis=-1)
+    assert not there[:, :64].any() and there[:, 64:].any()
+    assert (found[there][:, 2] < 0.05).mean() > 0.98  # towards the camera
+    assert found[70, 95, 0] > 0.2  # the person's left cheek points to the image right
+
+
+def test_encoding_is_the_contracts() -> None:
+    normals = np.array([[[0.0, 0.0, -1.0], [0.0, 0.0, 0.0], [0.8, -0.6, 0.0]]])
+    picture = encode_normals(normals)
+    assert picture.tolist() == [[[128, 128, 0], [0, 0, 0], [230, 51, 128]]]
+    assert np.abs(decode_normals(picture) - normals).max() < 0.01
