@@ -1,0 +1,87 @@
+"""Stage: video and track in; valence_arousal.csv out."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from scipy.ndimage import gaussian_filter1d
+from threadpoolctl import threadpool_limits
+
+from emotalk_core.media import progress
+from emotalk_core.media.tables import check_length, read_arrays, read_manifest, write_table
+from emotalk_core.media.video import VideoReader, expect_frames
+from emotalk_core.perception.emotion.circumplex import POSTERIOR_COLUMNS, eight_classes
+from emotalk_core.perception.emotion.classes import ExpressionClasses, upright_face
+from emotalk_core.perception.emotion.reader import (
+    READER_ID,
+    STANDING_FOR,
+    combined_circumplex,
+)
+from emotalk_core.perception.emotion.settings import EmotionReaderSettings
+
+logger = logging.getLogger(__name__)
+
+
+def read_emotion(
+    *,
+    manifest: Path,
+    video: Path,
+    track: Path,
+    valence_arousal: Path,
+    settings: EmotionReaderSettings,
+    threads: int = 1,
+) -> None:
+    """Write valence and arousal (-1..1, relative to the clip's median) and class posterior.
+
+    Args:
+        manifest: of the ingest stage.
+        video: of the ingest stage.
+        track: of the tracking stage.
+        valence_arousal: written.
+        settings: config block `emotion_reader`.
+        threads: numeric threads.
+
+    Raises:
+        ArtifactError: frame counts disagree.
+        WeightsError: the class network's file is missing.
+    """
+    facts = read_manifest(manifest)
+    expect_frames(video, facts.n_frames, "ingest")
+    arrays = read_arrays(track, ("landmarks", "expression", "expression_names", "valid"))
+    check_length("track.npz", len(arrays["valid"]), facts.n_frames, "tracking")
+    logger.warning("emotion: %s stands for %s", READER_ID, STANDING_FOR)
+    with threadpool_limits(threads):
+        raw = _posteriors(video, arrays["landmarks"])
+    smooth = settings.smooth_frames
+    posterior = gaussian_filter1d(raw, smooth, axis=0, mode="nearest") if smooth > 0 else raw
+    expression = arrays["expression"].astype(np.float64)
+    if smooth > 0:
+        expression = gaussian_filter1d(expression, smooth, axis=0, mode="nearest")
+    names = tuple(arrays["expression_names"].tolist())
+    reading = combined_circumplex(posterior, expression, names)
+    rest = np.median(reading[arrays["valid"]], axis=0)
+    circumplex = np.clip(reading - rest, -1, 1)
+    classes = eight_classes(posterior, expression, names)
+    table = pd.DataFrame(
+        {
+            "frame": np.arange(facts.n_frames),
+            "valid": arrays["valid"].astype(int),
+            "valence": circumplex[:, 0],
+            "arousal": circumplex[:, 1],
+            **{f"p_{name}": classes[:, i] for i, name in enumerate(POSTERIOR_COLUMNS)},
+        }
+    )
+    write_table(valence_arousal, table)
+
+
+def _posteriors(video: Path, landmarks: Float[np.ndarray, "T 478 2"]) -> Float[np.ndarray, "T 7"]:
+    found = []
+    with ExpressionClasses() as classes:
+        frames = progress.track(VideoReader(video), "emotion", len(landmarks), logger)
+        for frame, points in zip(frames, landmarks):
+            found.append(classes.posterior(upright_face(frame, points)))
+    return np.stack(found)

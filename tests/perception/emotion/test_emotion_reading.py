@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from emotalk_core.actor.face_model import landmark_basis
+from emotalk_core.media.tables import write_arrays, write_table
+from emotalk_core.perception.emotion.circumplex import (
+    POSTERIOR_COLUMNS,
+    class_circumplex,
+    eight_classes,
+    expression_circumplex,
+)
+from emotalk_core.perception.emotion.classes import CLASSES, ExpressionClasses, upright_face
+from emotalk_core.perception.emotion.reader import (
+    EmotionReader,
+    combined_circumplex,
+    seven_classes,
+    subject_rest,
+)
+from emotalk_core.perception.landmarks import topology as tp
+from emotalk_core.perception.tracking.single_frame import SingleFrameFitter
+
+NAMES = landmark_basis()[2]
+
+
+def coefficients(**values: float) -> np.ndarray:
+    result = np.zeros(52)
+    for name, value in values.items():
+        result[NAMES.index(name)] = value
+    return result
+
+
+def seen_face(expression: np.ndarray, size: int = 256) -> np.ndarray:
+    neutral, deltas, _ = landmark_basis()
+    points = neutral + np.tensordot(expression, deltas, axes=1) + [0, 0, 0.8]
+    pixels = points[:, :2] / points[:, 2:] * 2.4 * size + size / 2
+    depth = (points[:, 2:] - 0.8) * 2.4 * size / 0.8
+    return np.concatenate([pixels, depth], axis=1)
+
+
+def test_certain_classes_lie_at_their_centroids() -> None:
+    places = class_circumplex(np.eye(7))
+    assert places[CLASSES.index("happy")].tolist() == [0.74, 0.31]
+    assert places[CLASSES.index("neutral")].tolist() == [0, 0]
+    assert np.hypot(*places[:-1].T) == pytest.approx(0.8, abs=0.03)
+
+
+def test_expression_formula_worked_by_hand() -> None:
+    smile = expression_circumplex(coefficients(mouthSmileLeft=1.0, mouthSmileRight=0.5), NAMES)
+    assert smile == pytest.approx([0.75, 0.375])
+    frown = expression_circumplex(coefficients(browDownLeft=1.0, browDownRight=1.0), NAMES)
+    assert frown == pytest.approx([-0.9, 0.6])
+
+
+def test_contempt_is_taken_from_neutral_and_given_back() -> None:
+    posterior = np.array([0.1, 0.0, 0.1, 0.1, 0.1, 0.1, 0.5])
+    even = eight_classes(posterior, coefficients(), NAMES)
+    uneven = eight_classes(posterior, coefficients(mouthDimpleLeft=0.25), NAMES)
+    contempt, neutral = (POSTERIOR_COLUMNS.index(n) for n in ("contempt", "neutral"))
+    assert even[contempt] == 0 and uneven[contempt] == pytest.approx(0.25)
+    assert uneven.sum() == pytest.approx(1) and uneven[neutral] == pytest.approx(0.25)
+    assert seven_classes(uneven) == pytest.approx(posterior)
+
+
+def test_crop_levels_the_eyes_and_keeps_the_box() -> None:
+    points = seen_face(coefficients())
+    angle = np.radians(20)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turned = points.copy()
+    turned[:, :2] = (points[:, :2] - 128) @ turn.T + 128
+    frame = np.zeros((256, 256, 3), np.uint8)
+    for ring in (tp.RIGHT_EYE, tp.LEFT_EYE):
+        x, y = turned[list(ring), :2].mean(axis=0)
+        frame[int(y) - 4 : int(y) + 4, int(x) - 4 : int(x) + 4] = 255
+    crop = upright_face(frame, turned)
+    assert crop.shape == (64, 64)
+    left, right = np.argwhere(crop[:, :32] > 60)[:, 0], np.argwhere(crop[:, 32:] > 60)[:, 0]
+    assert abs(left.mean() - right.mean()) < 1.5
+
+
+def test_network_is_a_deterministic_posterior_and_sees_rows_as_rows() -> None:
+    face = np.tile(np.linspace(0, 255, 64, dtype=np.uint8)[:, None], (1, 64))
+    with ExpressionClasses() as classes:
+        first, again = classes.posterior(face), classes.posterior(face)
+        mirrored, transposed = classes.posterior(face[:, ::-1]), classes.posterior(face.T)
+    assert first.shape == (7,) and first.sum() == pytest.approx(1, abs=1e-4)
+    assert np.array_equal(first, again)
+    assert np.array_equal(first, mirrored)  # the picture does not change from left to right
+    assert np.abs(first - transposed).max() > 0.01
+
+
+def test_single_frames_give_the_expression_of_a_known_person() -> None:
+    fitter = SingleFrameFitter.of_person(landmark_basis()[0])
+    truth = coefficients(jawOpen=0.4, browInnerUp=0.5)
+    found = fitter.fit(seen_face(truth), 256, 256)
+    assert np.abs(found - truth)[[NAMES.index("jawOpen"), NAMES.index("browInnerUp")]].max() < 0.15
+    assert fitter.fit(seen_face(coefficients()), 256, 256).max() < 0.05
+
+
+def test_reader_is_relative_to_the_subjects_median(tmp_path: Path) -> None:
+    frames = 5
+    expression = np.tile(coefficients(mouthSmileLeft=0.3, mouthSmileRight=0.3), (frames, 1))
+    posterior = np.zeros((frames, 8))
+    posterior[:, POSTERIOR_COLUMNS.index("happy")] = 1
+    table = pd.DataFrame(posterior, columns=[f"p_{n}" for n in POSTERIOR_COLUMNS])
+    write_table(tmp_path / "va.csv", table)
+    write_arrays(
+        tmp_path / "track.npz",
+        neutral=landmark_basis()[0],
+        expression=expression,
+        expression_names=np.array(NAMES),
+    )
+    rest = subject_rest(tmp_path / "track.npz", tmp_path / "va.csv")
+    assert rest.circumplex == pytest.approx(((0.74 + 0.3) / 2, (0.31 + 0.15) / 2))
+    frame = np.random.default_rng(0).integers(0, 255, (256, 256, 3), dtype=np.uint8)
+    points = seen_face(expression[0])
+    with EmotionReader(rest) as relative, EmotionReader() as absolute:
+        here, there = relative.read(frame, points), absolute.read(frame, points)
+        raw = combined_circumplex(seven_classes(there[2]), np.zeros(52), NAMES)
+    assert here[0] == pytest.approx(there[0] - rest.circumplex[0], abs=1e-6)
+    assert here[2].sum() == pytest.approx(1, abs=1e-4) and raw.shape == (2,)
+    assert EmotionReader.standing_for.startswith("EmoNet")
