@@ -24,7 +24,7 @@ def _terms(units: tuple[str, ...]) -> Callable[[FrameEvidence], Terms | None]:
 
 
 METRICS = tuple(
-    Metric(name, _terms(units), mean_term, "action_units", (SELF,), "lower", "AU^2", meaning)
+    Metric(name, _terms(units), mean_term, "action_units", (SELF,), "lower", "AU²", meaning)
     for name, units, meaning in (
         ("aue_u", UPPER_UNITS, "squared error summed over the eight upper-face action units"),
         ("aue_l", LOWER_UNITS, "squared error summed over the nine lower-face action units"),
