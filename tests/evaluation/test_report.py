@@ -23,9 +23,9 @@ from emotalk_core.evaluation.drawing import error_map, overlay_labels, spread
 from emotalk_core.evaluation.quality.checks import QualitySettings
 from emotalk_core.evaluation.quality.stage import check_quality
 from emotalk_core.evaluation.report.curves import matched, training_series
-from emotalk_core.evaluation.report.inputs import ReportSettings
+from emotalk_core.evaluation.report.inputs import RenderFiles, ReportSettings, SubjectFiles
 from emotalk_core.evaluation.report.plots import Line, emotion_plane, line_chart
-from emotalk_core.evaluation.report.stage import write_subject_report
+from emotalk_core.evaluation.report.stage import write_report
 from emotalk_core.evaluation.report.tables import (
     build_table,
     number,
@@ -192,14 +192,17 @@ def page(
     names = ("manifest", "video", "track", "regions", "alpha", "torso", "normals")
     tables = ("action_units", "valence_arousal", "speech")
     check_quality(**tiny.paths(*names, *tables), **quality, settings=QualitySettings())
-    write_subject_report(
-        subject="tiny",
+    files = SubjectFiles(
         **tiny.paths("manifest", "video", "audio"),
         metrics=tiny.folder / "metrics.csv",
         **quality,
-        renders=renders,
-        driving=[tiny["audio"]],
-        training_logs=[tiny.folder / "absent.log"],
+        renders={"emotalk": {v.stem: RenderFiles(v, v.with_suffix(".csv")) for v in renders}},
+        clip_audio={"audio": tiny["audio"]},
+        training_logs={"emotalk face": tiny.folder / "absent.log"},
+    )
+    write_report(
+        subjects=["tiny"],
+        files={"tiny": files},
         report=tiny.folder / "report.html",
         picture=tiny.folder / "report.png",
         settings=SETTINGS,
@@ -244,8 +247,6 @@ def test_readings_are_joined_with_their_points(page: tuple[str, TinySubject]) ->
 
 
 def test_a_report_without_subjects_is_refused(tmp_path: Path) -> None:
-    from emotalk_core.evaluation.report.stage import write_report
-
     with pytest.raises(ArtifactError, match="no files for subjects"):
         write_report(
             subjects=["x"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from markupsafe import Markup
 from emotalk_core.errors import ArtifactError
 from emotalk_core.evaluation.drawing import encode, fit
 from emotalk_core.evaluation.readers import known_evaluators
-from emotalk_core.evaluation.report.inputs import RenderFiles, ReportSettings, SubjectFiles
+from emotalk_core.evaluation.report.inputs import ReportSettings, SubjectFiles
 from emotalk_core.evaluation.report.paper import PAPER_TABLES
 from emotalk_core.evaluation.report.subject_page import SubjectPage, build_page
 from emotalk_core.evaluation.report.tables import paper_shaped_tables
@@ -109,48 +109,6 @@ def write_report(
     _write_picture(picture, pages[0], files[subjects[0]])
     write_text(report, html)
     logger.info("%s: %.1f MB", report, len(html) / 1e6)
-
-
-def write_subject_report(
-    *,
-    subject: str,
-    manifest: Path,
-    video: Path,
-    audio: Path,
-    metrics: Path,
-    quality_json: Path,
-    quality_png: Path,
-    renders: Sequence[Path],
-    driving: Sequence[Path],
-    training_logs: Sequence[Path],
-    report: Path,
-    picture: Path,
-    settings: ReportSettings,
-) -> None:
-    """`write_report` for one subject, with the lists of files that a rule has.
-
-    `renders` are renders/{method}/{scenario}.mkv, the .csv lies beside each; `driving` are wavs of
-    other speech, a clip is called like its wav; `training_logs` are logs of the training stages for
-    the loss curves, those that exist are read. The rest is as in `write_report`.
-    """
-    by_method: dict[str, dict[str, RenderFiles]] = {}
-    for path in renders:
-        files = RenderFiles(path, path.with_suffix(".csv"))
-        by_method.setdefault(path.parent.name, {})[path.stem] = files
-    own = SubjectFiles(
-        manifest=manifest,
-        video=video,
-        audio=audio,
-        metrics=metrics,
-        quality_json=quality_json,
-        quality_png=quality_png,
-        renders=by_method,
-        clip_audio={path.stem: path for path in driving},
-        training_logs={path.stem: path for path in training_logs},
-    )
-    write_report(
-        subjects=[subject], files={subject: own}, report=report, picture=picture, settings=settings
-    )
 
 
 def _write_picture(path: Path, page: SubjectPage, files: SubjectFiles) -> None:
