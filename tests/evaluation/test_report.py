@@ -198,6 +198,7 @@ def page(
         **quality,
         renders={"emotalk": {v.stem: RenderFiles(v, v.with_suffix(".csv")) for v in renders}},
         clip_audio={"audio": tiny["audio"]},
+        emotion_audio=tiny["audio"],
         training_logs={"emotalk face": tiny.folder / "absent.log"},
     )
     write_report(

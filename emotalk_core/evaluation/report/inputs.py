@@ -53,7 +53,8 @@ class SubjectFiles:
 
     Attributes:
         renders: method -> scenario -> files; may be empty.
-        clip_audio: clip of cross_audio or emotion -> wav; clips without one are silent.
+        clip_audio: clip of cross_audio -> wav; clips without one are silent.
+        emotion_audio: the wav that is spoken at every emotion point; None makes that video silent.
         training_logs: "emotalk face" -> log of that training stage; read where it exists.
         benchmarks: stage -> Snakemake benchmark table; read where it exists.
     """
@@ -66,6 +67,7 @@ class SubjectFiles:
     quality_png: Path
     renders: Mapping[str, Mapping[str, RenderFiles]] = field(default_factory=dict)
     clip_audio: Mapping[str, Path] = field(default_factory=dict)
+    emotion_audio: Path | None = None
     training_logs: Mapping[str, Path] = field(default_factory=dict)
     benchmarks: Mapping[str, Path] = field(default_factory=dict)
 

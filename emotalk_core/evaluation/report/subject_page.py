@@ -40,7 +40,7 @@ from emotalk_core.evaluation.report.pictures import (
 )
 from emotalk_core.evaluation.report.plots import emotion_plane
 from emotalk_core.evaluation.report.tables import ReadPoint, method_order, read_points
-from emotalk_core.evaluation.scoring import sound_of, target_label
+from emotalk_core.evaluation.scoring import target_label
 from emotalk_core.media.atomic import read_json
 from emotalk_core.media.audio import read_audio
 from emotalk_core.media.tables import read_manifest, read_table
@@ -222,7 +222,7 @@ def _emotion(
                 yield _emotion_grid([(c, render[c.frames[step]]) for c in clips])
 
         first = clips[0]
-        wav = sound_of(first.name, EMOTION, files.audio, files.clip_audio)
+        wav = files.emotion_audio
         sound = piece_of_sound(wav, first.audio_frames[0], length) if wav else None
         page.movies.append(
             Movie(
