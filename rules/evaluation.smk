@@ -21,7 +21,7 @@ rule render_scenario:
         f"{SUBJECT}/logs/render_scenario_{{method}}_{{scenario}}.log",
     conda:
         ENV
-    threads: CONFIG["render"]["threads"]
+    threads: CONFIG["threads"]["render"]
     resources:
         mem_mb=memory(2000),
     params:

@@ -10,7 +10,7 @@ rule train_mouth:
         f"{SUBJECT}/logs/train_mouth_{{method}}.log",
     conda:
         ENV
-    threads: CONFIG["training"]["threads"]["mouth"]
+    threads: CONFIG["threads"]["mouth"]
     resources:
         mem_mb=memory(3000),
     params:
@@ -32,7 +32,7 @@ rule train_face:
         f"{SUBJECT}/logs/train_face_{{method}}.log",
     conda:
         ENV
-    threads: CONFIG["training"]["threads"]["face"]
+    threads: CONFIG["threads"]["face"]
     resources:
         mem_mb=memory(3000),
     params:
@@ -56,7 +56,7 @@ rule train_emotion:
         f"{SUBJECT}/logs/train_emotion_{{method}}.log",
     conda:
         ENV
-    threads: CONFIG["training"]["threads"]["emotion"]
+    threads: CONFIG["threads"]["emotion"]
     resources:
         mem_mb=memory(4000),
     params:
@@ -81,7 +81,7 @@ rule train_avatar:
         f"{SUBJECT}/logs/train_avatar_{{method}}.log",
     conda:
         ENV
-    threads: CONFIG["training"]["threads"]["avatar"]
+    threads: CONFIG["threads"]["avatar"]
     resources:
         mem_mb=memory(3000),
     params:

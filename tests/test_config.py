@@ -91,7 +91,7 @@ def test_all_mistakes_come_in_one_report() -> None:
 def test_schema_and_reader_agree(path: tuple[str, ...]) -> None:
     """Same keys, and the same defaults where both have one: code and schema cannot drift."""
     fields = {f.name: f for f in dataclasses.fields(reader(path))}
-    keys = {k: v for k, v in node(path)["properties"].items() if k != "threads"}
+    keys = node(path)["properties"]
     assert set(keys) == set(fields)
     assert node(path)["additionalProperties"] is False
     for name, entry in keys.items():
@@ -103,8 +103,7 @@ def test_reader_takes_the_checked_block(path: tuple[str, ...]) -> None:
     import json
 
     config = checked_config(default_config())
-    values = {k: v for k, v in json.loads(block(config, *path)).items() if k != "threads"}
-    reader(path)(**values)
+    reader(path)(**json.loads(block(config, *path)))
 
 
 def test_every_key_of_the_schema_is_explained_in_config_yaml() -> None:

@@ -55,6 +55,15 @@ class Job:
         """Path of a named output."""
         return Path(getattr(self._snakemake.output, name))
 
+    def device(self) -> str:
+        """The configured device; `auto` is CUDA where this job sees one (decided on the node it runs on)."""
+        import torch
+
+        wanted: str = self.params.device
+        if wanted != "auto":
+            return wanted
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
     def settings(self, kind: type[Settings], param: str = "settings") -> Settings:
         """The rule's own config block as a checked settings record."""
         return kind(**json.loads(getattr(self.params, param)))
@@ -104,6 +113,8 @@ def stage(snakemake: Any) -> Iterator[Job]:
     _log_to(Path(snakemake.log[0]))
     _watch_run()
     logger = logging.getLogger(f"emotalk.{snakemake.rule}")
+    # An unexpected error goes to the terminal too, with its traceback.
+    sys.excepthook = lambda *error: logger.critical("unexpected error", exc_info=error)
     begin = time.monotonic()
     logger.info("start %s with %d thread(s)", dict(snakemake.wildcards.items()), snakemake.threads)
     try:

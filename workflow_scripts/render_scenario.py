@@ -14,5 +14,5 @@ with stage(snakemake) as job:
         settings=job.settings(RenderSettings),
         seed=job.params.seed,
         threads=job.threads,
-        device=job.params.device,
+        device=job.device(),
     )

@@ -26,5 +26,5 @@ with stage(snakemake) as job:
         settings=job.settings(TrainingSettings),
         seed=job.params.seed,
         threads=job.threads,
-        device=job.params.device,
+        device=job.device(),
     )
