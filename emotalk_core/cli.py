@@ -1,4 +1,4 @@
-"""The command line `emotalk` (also `python -m emotalk_core`): a sub-command comes in, an exit code goes out."""
+"""The command line `emotalk`: a sub-command comes in, an exit code goes out."""
 
 from __future__ import annotations
 

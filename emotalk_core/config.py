@@ -1,4 +1,4 @@
-"""Configuration: a mapping comes in; checked with all defaults, or every mistake at once, goes out."""
+"""Configuration: a mapping in; checked with all defaults, or every mistake at once, out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCHEMA_FILE = Path(__file__).parent / "config_schema.json"
 
 @lru_cache(maxsize=1)
 def schema() -> dict[str, Any]:
-    """The JSON schema of config.yaml (draft 2020-12); units and sources stand in its descriptions."""
+    """The JSON schema of config.yaml (draft 2020-12); its descriptions give the units."""
     data: dict[str, Any] = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
     return data
 
@@ -51,7 +51,7 @@ def checked_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def block(config: Mapping[str, Any], *path: str) -> str:
-    """One block of a checked configuration as sorted JSON, the form in which rules carry it as a param.
+    """One block of a checked configuration as sorted JSON, as rules carry it in a param.
 
     Giving each rule only its own block makes a changed key rerun exactly its users.
     """
@@ -63,7 +63,9 @@ def block(config: Mapping[str, Any], *path: str) -> str:
 
 def _errors(config: dict[str, Any]) -> Iterator[ValidationError]:
     validator = Draft202012Validator(schema())
-    yield from sorted(validator.iter_errors(config), key=lambda e: [str(p) for p in e.absolute_path])
+    yield from sorted(
+        validator.iter_errors(config), key=lambda e: [str(p) for p in e.absolute_path]
+    )
 
 
 def _path(error: ValidationError) -> str:

@@ -1,4 +1,4 @@
-"""What this machine can do: packages, compute backends with a self-test, weights, external programs."""
+"""What this machine can do: packages, backends with a self-test, weights, external programs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ from dataclasses import dataclass
 
 from emotalk_core.weights import state_of, weight_files, weights_folder
 
-PACKAGES = ("torch", "mediapipe", "cv2", "av", "librosa", "gsplat", "snakemake", "onnxruntime", "piper")
+PACKAGES = (
+    "torch",
+    "mediapipe",
+    "cv2",
+    "av",
+    "librosa",
+    "gsplat",
+    "snakemake",
+    "onnxruntime",
+    "piper",
+)
 OPTIONAL_PACKAGES = ("tinycudann",)
 
 
@@ -31,25 +41,37 @@ def examine() -> Iterator[Finding]:
     yield Finding("cores", str(os.cpu_count()), "")
     for name in PACKAGES:
         found = importlib.util.find_spec(name) is not None
-        yield Finding(f"package {name}", "ok" if found else "MISSING", "" if found else "make install", not found)
+        yield Finding(
+            f"package {name}",
+            "ok" if found else "MISSING",
+            "" if found else "make install",
+            not found,
+        )
     for name in OPTIONAL_PACKAGES:
         found = importlib.util.find_spec(name) is not None
         yield Finding(f"package {name}", "ok" if found else "absent", "optional, GPU only")
     yield from _backends()
     yield from _weights()
-    for program, use in (("sbatch", "profiles/slurm"), ("FeatureExtraction", "OpenFace action units")):
+    for program, use in (
+        ("sbatch", "profiles/slurm"),
+        ("FeatureExtraction", "OpenFace action units"),
+    ):
         where = shutil.which(program)
         yield Finding(f"program {program}", "ok" if where else "absent", f"optional: {use}")
 
 
 def _backends() -> Iterator[Finding]:
-    from emotalk_core.gaussians import backends
+    from emotalk_core.gaussians.backends import available
+    from emotalk_core.gaussians.self_test import self_test
 
-    reasons = backends.available()
-    for name, reason in reasons.items():
-        yield Finding(f"backend {name}", "absent" if reason else "ok", reason)
-    for line in backends.self_test():
-        yield Finding("self-test", "ok" if line.ok else "FAILED", line.message, not line.ok)
+    verdicts = self_test()
+    for name, reason in available().items():
+        if reason:
+            yield Finding(f"backend {name}", "absent", reason)
+        elif verdicts[name]:
+            yield Finding(f"backend {name}", "FAILED", verdicts[name], fatal=True)
+        else:
+            yield Finding(f"backend {name}", "ok", "self-test: gradients agree with the oracle")
 
 
 def _weights() -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""The errors that users see: each names the argument, what was got, what was wanted, the next step."""
+"""The errors that users see: each names argument, got, wanted and the next step."""
 
 from __future__ import annotations
 

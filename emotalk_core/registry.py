@@ -1,4 +1,4 @@
-"""Lazy tables of "module:Name" strings: a name comes in, the object behind it goes out; listing imports nothing."""
+"""Lazy tables of "module:Name" strings: a name in, its object out; listing imports nothing."""
 
 from __future__ import annotations
 

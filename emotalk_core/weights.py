@@ -1,4 +1,4 @@
-"""Optional weight files by name and sha256: where they are looked for, whether they are the right bytes."""
+"""Optional weight files by name and sha256: where they lie and whether the bytes are right."""
 
 from __future__ import annotations
 

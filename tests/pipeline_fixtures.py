@@ -1,4 +1,4 @@
-"""Session fixtures of the whole-pipeline tests: one true run of the demo subject at preset smoke."""
+"""Session fixture of the whole-pipeline tests: one true run of the demo at preset smoke."""
 
 from __future__ import annotations
 

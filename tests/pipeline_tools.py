@@ -1,4 +1,4 @@
-"""Helpers of the tests that run Snakemake: copies of the checkout, calls, reasons of planned jobs."""
+"""Helpers of the tests that run Snakemake: copies of the checkout, calls, planned jobs."""
 
 from __future__ import annotations
 

@@ -18,7 +18,9 @@ PINS = dict(
 
 def required(file: str) -> list[str]:
     lines = (ROOT / "requirements" / file).read_text().splitlines()
-    return [re.split(r"[=<>]", line)[0].strip().lower() for line in lines if line and line[0] != "#"]
+    return [
+        re.split(r"[=<>]", line)[0].strip().lower() for line in lines if line and line[0] != "#"
+    ]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda p: p.name)

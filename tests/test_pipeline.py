@@ -1,4 +1,4 @@
-"""The true command on the digital actor at preset smoke: what it leaves, and what a kill does to it."""
+"""The true command on the digital actor at preset smoke: what it leaves, what a kill does."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from tests.pipeline_tools import copy_checkout, planned_rules, snakemake
 
 pytestmark = pytest.mark.pipeline

@@ -16,13 +16,21 @@ from tests.pipeline_fixtures import SMOKE, TARGETS
 from tests.pipeline_tools import command, copy_checkout, environment
 
 CLUSTER = Path(__file__).parent / "slurm_one_machine.sh"
-MISSING = [p for p in ("slurmctld", "slurmd", "sbatch", "munged") if not shutil.which(p, path=f"{os.environ['PATH']}:/usr/sbin")]
+MISSING = [
+    p
+    for p in ("slurmctld", "slurmd", "sbatch", "munged")
+    if not shutil.which(p, path=f"{os.environ['PATH']}:/usr/sbin")
+]
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(2400)]
 if os.geteuid() != 0:
     pytestmark.append(pytest.mark.skip(reason="needs root to start SLURM's daemons"))
 elif MISSING:
-    pytestmark.append(pytest.mark.skip(reason=f"not installed: {', '.join(MISSING)} (Debian: slurmctld slurmd slurm-client munge)"))
+    pytestmark.append(
+        pytest.mark.skip(
+            reason=f"not installed: {MISSING} (Debian: slurmctld slurmd slurm-client munge)"
+        )
+    )
 
 
 @pytest.fixture(scope="module")

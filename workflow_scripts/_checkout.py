@@ -1,4 +1,4 @@
-"""Make the core that lies beside these scripts the one that is imported, whatever else is installed."""
+"""Make the core beside these scripts the one that is imported, whatever is installed."""
 
 from __future__ import annotations
 

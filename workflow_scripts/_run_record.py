@@ -1,4 +1,4 @@
-"""Who runs in this folder: records the live run, and clears the lock that a killed run left behind."""
+"""Who runs in this folder: records the live run, clears the lock that a killed one left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every stage script shares: threads, logging to terminal and log file, one clear message on errors."""
+"""What every stage script shares: threads, logging to terminal and file, one clear message."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
-
 from _checkout import use_this_checkout
 
 use_this_checkout()
@@ -24,7 +23,12 @@ use_this_checkout()
 from emotalk_core.errors import EmotalkError  # noqa: E402
 
 Settings = TypeVar("Settings")
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
 WATCH_SECONDS = 2.0  # how soon a job notices that its run was killed
 
 
@@ -56,7 +60,7 @@ class Job:
         return Path(getattr(self._snakemake.output, name))
 
     def device(self) -> str:
-        """The configured device; `auto` is CUDA where this job sees one (decided on the node it runs on)."""
+        """The configured device; `auto` is CUDA where the node of this job has one."""
         import torch
 
         wanted: str = self.params.device
@@ -70,7 +74,7 @@ class Job:
 
 
 def _watch_run() -> None:
-    """End this job when the run that started it was killed (kill -9 cannot clean up its children)."""
+    """End this job when the run that started it was killed (kill -9 leaves its children)."""
     run = os.environ.get("EMOTALK_RUN_PID")
     if run is None or "SLURM_JOB_ID" in os.environ:
         return  # cluster jobs outlive the submitting process on purpose
@@ -102,7 +106,7 @@ def _log_to(path: Path) -> None:
 
 @contextmanager
 def stage(snakemake: Any) -> Iterator[Job]:
-    """Run one stage: set threads, open the log, report errors as one message, log time and peak memory.
+    """Run one stage: threads, log, errors as one message, time and peak memory.
 
     Imports of numpy and torch belong inside the block: thread counts are read at their import.
     """

@@ -1,1 +1,1 @@
-"""Frozen records that travel between rooms; import them from their own modules (torch-free unless named)."""
+"""Frozen records that travel between rooms; import them from their own modules."""

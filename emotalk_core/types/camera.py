@@ -1,4 +1,4 @@
-"""Pinhole cameras of a clip: intrinsics and world-to-camera matrices, OpenCV axes, head = static world."""
+"""Pinhole cameras of a clip: intrinsics and world-to-camera matrices, head = static world."""
 
 from __future__ import annotations
 

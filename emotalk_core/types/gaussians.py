@@ -60,7 +60,7 @@ class GaussianSet:
     @property
     def sh_degree(self) -> int:
         """Degree of the spherical harmonics that sh_coeffs can hold."""
-        return int(round(self.sh_coeffs.shape[1] ** 0.5)) - 1
+        return round(self.sh_coeffs.shape[1] ** 0.5) - 1
 
     def tensors(self) -> dict[str, Tensor]:
         """Name -> tensor of every parameter that is present, in field order."""
@@ -90,7 +90,8 @@ class RenderOutput:
         rgb: [3,H,W] linear in the video's own 0..1 values, composited over the background.
         alpha: [H,W] accumulated opacity.
         depth: [H,W] expected depth, metres (0 where alpha is 0).
-        normals: [3,H,W] alpha-weighted camera-space normals (x right, y down, z forward), not normalised.
+        normals: [3,H,W] alpha-weighted camera-space normals (x right, y down, z forward),
+            not normalised.
         extra: [C,H,W] extra channels, composited over zero.
     """
 

@@ -24,7 +24,8 @@ class Manifest:
         width, height: size of every frame artifact, px.
         n_frames: number of 25 fps frames T; every per-frame artifact has exactly T entries.
         n_samples: number of 16 kHz audio samples.
-        crop: (y0, y1, x0, x1) of the square head crop in upright source pixels (may lie outside: padded).
+        crop: (y0, y1, x0, x1) of the square head crop in upright source pixels (may lie
+            outside: padded).
         av_offset_frames: how many 25 fps frames the source's sound lagged the lips (positive: sound
             late); already corrected in audio.wav.
         av_offset_confidence: 0..1, below 0.15 the offset was not applied.
