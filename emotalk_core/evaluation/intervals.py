@@ -33,13 +33,15 @@ def block_indices(
     """One draw: every clip is refilled with blocks of its own consecutive frames.
 
     Clips keep their number of frames (the 12 emotion points are fixed by design, not sampled).
+    Blocks wrap around the clip's end: every frame is drawn equally often, else the first and last
+    second of a short clip would hardly count and the interval could miss its own value.
     `lengths` are the frames of each clip, in the order of the concatenated terms.
     """
     parts, offset = [], 0
     for length in lengths:
         size = max(1, min(block_frames, length // MIN_BLOCKS))
-        starts = generator.integers(0, length - size + 1, size=math.ceil(length / size))
-        inside = (starts[:, None] + np.arange(size)[None, :]).reshape(-1)[:length]
+        starts = generator.integers(0, length, size=math.ceil(length / size))
+        inside = (starts[:, None] + np.arange(size)[None, :]).reshape(-1)[:length] % length
         parts.append(inside + offset)
         offset += length
     return np.concatenate(parts)

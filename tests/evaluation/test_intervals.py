@@ -22,8 +22,16 @@ def test_blocks_keep_the_frames_of_every_clip_and_run_on_inside() -> None:
         first, second = drawn[:40], drawn[40:]
         assert first.min() >= 0 and first.max() < 40
         assert second.min() >= 40 and second.max() < 52
-        assert all((np.diff(first[k : k + 10]) == 1).all() for k in range(0, 40, 10))
-        assert all((np.diff(second[k : k + 3]) == 1).all() for k in range(0, 12, 3))
+        for clip, size in ((first, 10), (second - 40, 3)):
+            for k in range(0, len(clip), size):
+                assert (np.diff(clip[k : k + size]) % len(clip) == 1).all()
+
+
+def test_every_frame_of_a_clip_is_drawn_equally_often() -> None:
+    generator = np.random.default_rng(4)
+    drawn = np.concatenate([block_indices([20], 5, generator) for _ in range(4000)])
+    counts = np.bincount(drawn, minlength=20)
+    assert abs(counts / counts.mean() - 1).max() < 0.06
 
 
 def test_interval_of_independent_frames_matches_theory() -> None:
