@@ -17,6 +17,7 @@ from emotalk_core.types.manifest import FPS
 
 # A line of media.progress: "label 120/900 (13 %) 24.1/s, 32 s left, loss=0.03, psnr=29"
 PROGRESS = re.compile(r"(\d+)/\d+ \(\d+ %\) [\d.]+/s, \d+ s left((?:, [\w.]+=[-+\w.]+)+)")
+SMOOTH = 5  # log lines
 NUMBER = re.compile(r", ([\w.]+)=([-+\w.]+)")
 
 
@@ -67,11 +68,17 @@ def training_series(log: Path) -> dict[str, tuple[list[float], list[float]]]:
     return series
 
 
+def smoothed(values: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+    """Running mean over `SMOOTH` log lines: each shows the loss of one picture only."""
+    padded = np.pad(values, SMOOTH // 2, mode="edge")
+    return np.lib.stride_tricks.sliding_window_view(padded, SMOOTH).mean(axis=1)
+
+
 def training_chart(title: str, log: Path) -> str:
     """Losses of one training stage over steps, "" when the log shows none."""
     lines = [
-        Line(name, np.array(steps), np.array(values))
+        Line(name, np.array(steps), smoothed(np.array(values)))
         for name, (steps, values) in sorted(training_series(log).items())
         if len(steps) > 1 and "loss" in name
     ]
-    return line_chart(lines, "step", "loss", f"training losses of {title}", log_y=True)
+    return line_chart(lines, "step", "loss", f"training losses of {title}")

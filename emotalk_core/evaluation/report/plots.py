@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-WIDTH, HEIGHT = 720, 220
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 14, 34
+WIDTH, HEIGHT = 520, 210
+LEFT, RIGHT, TOP, BOTTOM = 52, 14, 28, 34
 PLANE = 420  # px, side of the valence-arousal plot
 MINUS = "\N{MINUS SIGN}"
 MAX_POINTS = 600  # of one line; more cannot be seen at this width
@@ -68,13 +68,9 @@ def _tick_text(value: float) -> str:
     return f"{value:g}".replace("-", MINUS)
 
 
-def line_chart(
-    lines: Sequence[Line], x_title: str, y_title: str, description: str, log_y: bool = False
-) -> str:
+def line_chart(lines: Sequence[Line], x_title: str, y_title: str, description: str) -> str:
     """A chart with legend; colours come from the page's classes s0..s5 (light and dark)."""
     lines = [_thin(s) for s in lines if len(s.x)]
-    if log_y:
-        lines = [Line(s.name, s.x, np.log10(np.where(s.y > 0, s.y, np.nan))) for s in lines]
     if not lines:
         return ""
     (x0, x1), (y0, y1) = _limits(lines, "x"), _limits(lines, "y")
@@ -92,12 +88,12 @@ def line_chart(
     ]
     for tick in _ticks(y0, y1, 4):
         y = float(py(tick))
-        name = f"{10**tick:.3g}" if log_y else _tick_text(tick)
+        name = _tick_text(tick)
         out.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
         out.append(
             f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{name}</text>'
         )
-    for tick in _ticks(x0, x1, 8):
+    for tick in _ticks(x0, x1, 6):
         x = float(px(tick))
         out.append(
             f'<text class="tick" x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">'
@@ -106,7 +102,7 @@ def line_chart(
     out.append(
         f'<text class="tick" x="{WIDTH - RIGHT}" y="{HEIGHT - 4}" text-anchor="end">'
         f"{html.escape(x_title)}</text>"
-        f'<text class="tick" x="4" y="10">{html.escape(y_title)}</text>'
+        f'<text class="tick" x="6" y="15">{html.escape(y_title)}</text>'
     )
     for index, line in enumerate(lines):
         out.append(f'<path class="line s{index % 6}" d="{_path(px(line.x), py(line.y))}"/>')

@@ -15,6 +15,7 @@ from jaxtyping import UInt8
 from emotalk_core.emotion.circle import CLASSES
 from emotalk_core.evaluation.audio_lips import fit_lip_ridge, frame_features
 from emotalk_core.evaluation.drawing import error_map, spread
+from emotalk_core.evaluation.face_points import lid_opening
 from emotalk_core.evaluation.frames import mouth_box
 from emotalk_core.evaluation.metrics.base import CROSS, EMOTION, SELF
 from emotalk_core.evaluation.readers import LandmarkReader
@@ -199,7 +200,12 @@ def _cross_audio(
 
 
 def _emotion(
-    page: SubjectPage, files: SubjectFiles, method: str, settings: ReportSettings, folder: Path
+    page: SubjectPage,
+    files: SubjectFiles,
+    method: str,
+    detector: LandmarkReader,
+    settings: ReportSettings,
+    folder: Path,
 ) -> Picture | None:
     """The 12-emotion video, the plane of readings; gives back the circle picture."""
     render, clips = open_render(files.renders[method][EMOTION], page.manifest)
@@ -231,12 +237,22 @@ def _emotion(
                 movie_address(grids(), sound, folder, settings.crf),
             )
         )
-        middle = length // 2
+        moment = _open_eyed_moment(first, length, video, detector)
         tiles = [
-            EmotionTile(render[c.frames[middle]], *c.target, target_label(*c.target)) for c in clips
+            EmotionTile(render[c.frames[moment]], *c.target, target_label(*c.target)) for c in clips
         ]
-        neutral = video[first.source_frames[middle]]
+        neutral = video[first.source_frames[moment]]
     return emotion_circle(tiles, neutral, settings.tile)
+
+
+def _open_eyed_moment(clip: Clip, length: int, video: VideoReader, detector: LandmarkReader) -> int:
+    """The step in the middle half of a clip at which the source's eyes are widest open."""
+    best, widest = length // 2, 0.0
+    for step in range(length // 4, max(3 * length // 4, length // 4 + 1)):
+        points = detector.detect(video[clip.source_frames[step]])
+        if points is not None and lid_opening(points) > widest:
+            best, widest = step, lid_opening(points)
+    return best
 
 
 def _emotion_grid(pictures: list[tuple[Clip, Picture]]) -> Picture:
@@ -292,7 +308,7 @@ def build_page(
         logger.info("report %s: pictures and videos of %s", name, method)
         scenarios = files.renders[method]
         if EMOTION in scenarios:
-            circle = _emotion(page, files, method, settings, folder)
+            circle = _emotion(page, files, method, detector, settings, folder)
         if SELF in scenarios:
             pairs = _self_reconstruction(page, files, method, detector, settings, folder)
         if CROSS in scenarios:
