@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from emotalk_core.actor.face_model import landmark_basis
 from emotalk_core.emotion.landmark_sets import LEFT_EYE_OUTER, LIDS, RIGHT_EYE_OUTER
 from emotalk_core.emotion.measures import eye_openings
-from emotalk_core.perception.landmarks.topology import canonical_face
+from emotalk_core.perception.landmarks.surface import mirrored_surface
 
 STUCK = 0.5  # a landmark that moves less than this share of its mirror image did not hit the skin
 
@@ -62,12 +62,10 @@ def symmetric(basis: LandmarkBasis) -> LandmarkBasis:
 
 @functools.cache
 def mirrored_landmarks() -> Int[np.ndarray, " 478"]:
-    """Index of each landmark's mirror image on the symmetric canonical face."""
-    face = canonical_face()
-    distance = np.linalg.norm((face * [-1.0, 1.0, 1.0])[:, None] - face[None], axis=2)
+    """Index of each landmark's mirror image."""
     # each iris: centre, image right, top, image left, bottom
     irises = [473, 476, 475, 474, 477, 468, 471, 470, 469, 472]
-    return np.concatenate([distance.argmin(axis=1), irises])
+    return np.array([*mirrored_surface(), *irises])
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Index sets of the 478 FaceMesh landmarks: rings, rigid points, triangles and the canonical face.
+"""Index sets of the 478 FaceMesh landmarks: rings of lips and eyes, brows, rigid points, holes.
 
 "Right" and "left" are the person's: the right eye lies at smaller x in a frontal picture. Rings are
 ordered along their outline, closed (the last point is joined to the first).
@@ -7,30 +7,29 @@ ordered along their outline, closed (the last point is joined to the first).
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
 
-N_LANDMARKS = 478  # 468 of the surface, then five of each iris
-N_SURFACE = 468
+from emotalk_core.perception.landmarks.surface import (
+    INNER_LIPS,
+    LEFT_EYE,
+    N_SURFACE,
+    RIGHT_EYE,
+    canonical_face,
+    mirrored_surface,
+    surface_triangles,
+)
+
+# Names of the surface that the rest of the code takes from here.
+__all__ = ["LEFT_EYE", "RIGHT_EYE", "canonical_face", "mirrored_surface", "surface_triangles"]
 
 # fmt: off
-INNER_LIPS = (
-    78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191,
-)
 OUTER_LIPS = (
     61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185,
 )
 LIP_MIDDLE = (
     76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 306, 408, 304, 303, 302, 11, 72, 73, 74, 184,
     62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292, 407, 272, 271, 268, 12, 38, 41, 42, 183,
-)
-RIGHT_EYE = (
-    33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246,
-)
-LEFT_EYE = (
-    263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466,
 )
 RIGHT_BROW = (70, 63, 105, 66, 107, 55, 65, 52, 53, 46)
 LEFT_BROW = (300, 293, 334, 296, 336, 285, 295, 282, 283, 276)
@@ -55,28 +54,7 @@ LIPS = tuple(sorted({*INNER_LIPS, *OUTER_LIPS, *LIP_MIDDLE}))
 EYES = tuple(sorted({*RIGHT_EYE, *LEFT_EYE}))
 IRISES = tuple(range(468, 478))
 BROWS = tuple(sorted({*RIGHT_BROW, *LEFT_BROW}))
-OUTER_EYE_DISTANCE = 0.0889  # metres between points 33 and 263 of the canonical face
-
-_MESH_FILE = "mesh.npz"
-
-
-@lru_cache(maxsize=1)
-def _mesh() -> dict[str, np.ndarray]:
-    with np.load(Path(__file__).with_name(_MESH_FILE), allow_pickle=False) as data:
-        return dict(data)
-
-
-def canonical_face() -> Float[np.ndarray, "468 3"]:
-    """MediaPipe's canonical face (Apache-2.0), metres; x image right, y down, z away."""
-    return _mesh()["canonical"].astype(np.float64)
-
-
-def surface_triangles() -> Int[np.ndarray, "F 3"]:
-    """Triangles of the surface with the eyes and the inside of the mouth closed, outward winding.
-
-    Outward: (b-a) x (c-a) points away from the head in a right-handed frame.
-    """
-    return _mesh()["triangles"].astype(np.int64)
+OUTER_EYE_DISTANCE = 0.0889  # metres between points 33 and 263 of an average adult
 
 
 @lru_cache(maxsize=1)
