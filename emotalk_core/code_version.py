@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
@@ -58,7 +58,9 @@ def _imports(tree: ast.AST) -> set[str]:
             names.add(base)
             names.update(f"{base}.{a.name}".lstrip(".") for a in node.names)
         elif isinstance(node, ast.Import):
-            names.update(a.name.removeprefix(PREFIX) for a in node.names if a.name.startswith(PREFIX))
+            names.update(
+                a.name.removeprefix(PREFIX) for a in node.names if a.name.startswith(PREFIX)
+            )
     for text in _strings(tree):
         if text.startswith(PREFIX) and ":" in text and " " not in text:
             names.add(text.removeprefix(PREFIX).split(":")[0])
@@ -71,7 +73,7 @@ def _data_files(tree: ast.AST, folder: Path) -> list[Path]:
     return [folder / n for n in names if not n.startswith(("/", ".")) and (folder / n).is_file()]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _module_digest(name: str) -> tuple[str, frozenset[str]]:
     """Hash of one module with its data files, and the names it imports."""
     path = _module_path(name)
@@ -92,7 +94,9 @@ def closure(stage: str) -> list[str]:
         ValueError: no module of that name.
     """
     if _module_path(stage) is None:
-        raise ValueError(f"stage={stage}: no such module under {PACKAGE.name}; check the rule's params")
+        raise ValueError(
+            f"stage={stage}: no such module under {PACKAGE.name}; check the rule's params"
+        )
     todo, seen = [stage], set()
     while todo:
         name = todo.pop()
@@ -102,7 +106,7 @@ def closure(stage: str) -> list[str]:
     return sorted(seen)
 
 
-@lru_cache(maxsize=None)
+@cache
 def code_version(stage: str) -> str:
     """Twelve hex digits that change exactly when code reached from `stage` changes."""
     parts = [(name, _module_digest(name)[0]) for name in closure(stage)]
