@@ -83,7 +83,7 @@ def subject_source(wildcards):
     entry = CONFIG["subjects"].get(wildcards.subject)
     if entry is None:
         raise WorkflowError(unknown_subject(wildcards.subject))
-    return entry.get("video") or f"results/{wildcards.subject}/source.mp4"
+    return entry.get("video") or f"results/common/actor/{wildcards.subject}.mp4"
 
 
 def driving_sounds(scenario):

@@ -3,9 +3,9 @@
 
 rule demo_actor:
     output:
-        video=f"{SUBJECT}/source.mp4",
+        video="results/common/actor/{subject}.mp4",
     log:
-        f"{SUBJECT}/logs/demo_actor.log",
+        "results/common/logs/demo_actor_{subject}.log",
     conda:
         ENV
     threads: 1

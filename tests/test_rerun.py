@@ -90,7 +90,7 @@ def test_a_loss_weight_of_the_mouth_stage_leaves_the_face_alone(finished: Path) 
 
 
 def test_a_key_that_this_target_does_not_use(finished: Path) -> None:
-    change = change_config(finished, {"report": {"width": 900}})
+    change = change_config(finished, {"report": {"tile": 160}})
     assert planned_rules(finished, "--configfile", str(change)) == {}
 
 
