@@ -116,9 +116,12 @@ def present_subjects():
 
 for target in workflow.dag_settings.targets if workflow.dag_settings else ():
     parts = Path(target).parts
-    if len(parts) > 2 and parts[0] == "results" and parts[1] != "common":
-        if parts[1] not in CONFIG["subjects"]:
-            raise WorkflowError(unknown_subject(parts[1]))
+    if len(parts) > 1 and parts[0] != "results":
+        raise WorkflowError(
+            f"target={target}: not below results/; ask for results/<subject>/metrics.csv"
+        )
+    if len(parts) > 2 and parts[1] != "common" and parts[1] not in CONFIG["subjects"]:
+        raise WorkflowError(unknown_subject(parts[1]))
 
 
 onstart:

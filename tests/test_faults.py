@@ -38,13 +38,13 @@ def test_unknown_subject_is_named_with_the_known_ones(checkout: Path) -> None:
 @pytest.mark.parametrize("name", ["../up", "a/b", "a b", "x" * 80])
 def test_subject_names_that_leave_the_results_folder(checkout: Path, name: str) -> None:
     text = run(checkout, "results/obama/metrics.csv", {name: {"video": "data/x.mp4"}})
-    assert name in text and "letters" in text
+    assert name[:20] in text and "letters" in text
     assert not (checkout / "results").exists()
 
 
 def test_target_outside_of_results(checkout: Path) -> None:
     text = run(checkout, "results/../up/metrics.csv")
-    assert "subject=..: unknown" in text
+    assert "up/metrics.csv: not below results/" in text
 
 
 def test_all_config_mistakes_in_one_report(checkout: Path) -> None:
