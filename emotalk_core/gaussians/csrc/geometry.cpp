@@ -2,10 +2,14 @@
 #include "geometry.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace emotalk {
 namespace {
 
+constexpr double kLog255 = 5.541263545158426;
+constexpr double kLog2E = 1.4426950408889634;
+constexpr double kLargest = std::numeric_limits<double>::max();
 constexpr double kTiny = 1e-12;  // shorter vectors have no direction (geometry/rotations.py)
 
 double lane_sum(Real a) {
@@ -119,6 +123,43 @@ void Geometry::compute(const GaussianArrays& gaussians, const View& view, const 
   determinant = xx * yy - xy * xy;
   x = view.fx * slope_x + view.cx;
   y = view.fy * slope_y + view.cy;
+}
+
+void Geometry::extents(const View& view, Real* reach_x, Real* reach_y, Bits* drawn) const {
+  const Real level = larger(2.0 * (log_opacity + kLog255), real(0.0));
+  *reach_x = root(level * xx);
+  *reach_y = root(level * yy);
+  Real rx, ry;
+  for (int lane = 0; lane < kDoubles; ++lane) {
+    rx[lane] = std::ceil((*reach_x)[lane]);
+    ry[lane] = std::ceil((*reach_y)[lane]);
+  }
+  const Bits valid = (point[2] >= kNearPlane) & (opacity >= 1.0 / 255.0) & (determinant > 0.0) &
+                     (determinant < kLargest) & (rx > 0.0) & (ry > 0.0);
+  // Comparisons with a NaN centre are false.
+  *drawn = valid & (x + rx > 0.0) & (x - rx < double(view.width)) & (y + ry > 0.0) &
+           (y - ry < double(view.height));
+}
+
+void Geometry::splats(const Real& reach_x, const Real& reach_y, Splat* out) const {
+  // Cholesky factor of the inverse covariance, scaled from exp(-q / 2) to powers of two.
+  const Real u_x = root(0.5 * kLog2E * yy / determinant);
+  const Real u_y = -0.5 * kLog2E * xy / (determinant * u_x);
+  const Real v_y = root(0.5 * kLog2E / yy);
+  const Real log2_opacity = kLog2E * log_opacity;
+  for (int lane = 0; lane < kDoubles; ++lane) {
+    Splat& s = out[lane];
+    s.x_whole = static_cast<float>(std::floor(x[lane]));
+    s.y_whole = static_cast<float>(std::floor(y[lane]));
+    s.x_part = static_cast<float>(x[lane] - s.x_whole);
+    s.y_part = static_cast<float>(y[lane] - s.y_whole);
+    s.u_x = static_cast<float>(u_x[lane]);
+    s.u_y = static_cast<float>(u_y[lane]);
+    s.v_y = static_cast<float>(v_y[lane]);
+    s.log2_opacity = static_cast<float>(log2_opacity[lane]);
+    s.reach_x = static_cast<float>(reach_x[lane]);
+    s.reach_y = static_cast<float>(reach_y[lane]);
+  }
 }
 
 void Appearance::compute(const GaussianArrays& gaussians, const View& view, const Lanes& lanes,

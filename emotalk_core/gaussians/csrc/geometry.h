@@ -26,6 +26,12 @@ struct Geometry {
   Real opacity, log_opacity;
 
   void compute(const GaussianArrays& gaussians, const View& view, const Lanes& lanes);
+
+  // gsplat's culling: near plane, opacity, degenerate covariance, box off the image.
+  void extents(const View& view, Real* reach_x, Real* reach_y, Bits* drawn) const;
+
+  // The splats of all lanes; those that are not drawn hold anything.
+  void splats(const Real& reach_x, const Real& reach_y, Splat* out) const;
 };
 
 // Colour basis and normal, as seen from the camera.

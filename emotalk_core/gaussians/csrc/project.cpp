@@ -1,17 +1,14 @@
 // Per-Gaussian passes of the rasterizer: project and colour before blending, and the way back.
 #include <algorithm>
-#include <limits>
 
 #include "geometry.h"
 
 namespace emotalk {
 namespace {
 
-constexpr std::int64_t kChunk = 256;  // Gaussians per task: small enough to share, large to amortise
-constexpr double kLog255 = 5.541263545158426;
-constexpr double kLog2E = 1.4426950408889634;
+constexpr std::int64_t kChunk = 64;  // Gaussians per task: their coefficients fit the first cache
 constexpr double kColourOffset = 0.5;
-constexpr double kLargestRadius = 1073741824.0;  // fits an int32
+constexpr float kLargestRadius = 1073741824.f;  // fits an int32
 
 std::int64_t chunk_count(std::int64_t count) { return (count + kChunk - 1) / kChunk; }
 
@@ -51,33 +48,31 @@ Lanes lanes_from(std::int64_t first, std::int64_t last) {
   return lanes;
 }
 
-Splat make_splat(const Geometry& g, int lane) {
-  Splat s;
-  const double inverse = 1.0 / g.determinant[lane];
-  s.x_whole = static_cast<float>(std::floor(g.x[lane]));
-  s.y_whole = static_cast<float>(std::floor(g.y[lane]));
-  s.x_part = static_cast<float>(g.x[lane] - s.x_whole);
-  s.y_part = static_cast<float>(g.y[lane] - s.y_whole);
-  s.xx = static_cast<float>(-0.5 * kLog2E * g.yy[lane] * inverse);
-  s.xy = static_cast<float>(kLog2E * g.xy[lane] * inverse);
-  s.yy = static_cast<float>(-0.5 * kLog2E * g.xx[lane] * inverse);
-  s.log2_opacity = static_cast<float>(kLog2E * g.log_opacity[lane]);
-  const double level = 2.0 * (g.log_opacity[lane] + kLog255);
-  s.reach_x = static_cast<float>(std::sqrt(level * g.xx[lane]));
-  s.reach_y = static_cast<float>(std::sqrt(level * g.yy[lane]));
-  return s;
+// At least 1: a reach so small that float32 rounds it to 0 still belongs to a drawn splat.
+std::int32_t rounded_up(float reach) {
+  return static_cast<std::int32_t>(std::min(kLargestRadius, std::max(1.f, std::ceil(reach))));
 }
 
-// gsplat's culling: near plane, opacity, degenerate covariance, box off the image.
-bool is_drawn(const Geometry& g, const View& view, int lane) {
-  if (!(g.point[2][lane] >= kNearPlane) || g.opacity[lane] < 1.0 / 255.0) return false;
-  if (!(g.determinant[lane] > 0.0) || !std::isfinite(g.determinant[lane])) return false;
-  const double level = 2.0 * (g.log_opacity[lane] + kLog255);
-  const double rx = std::ceil(std::sqrt(level * g.xx[lane]));
-  const double ry = std::ceil(std::sqrt(level * g.yy[lane]));
-  const double x = g.x[lane], y = g.y[lane];
-  return rx > 0.0 && ry > 0.0 && std::isfinite(x) && std::isfinite(y) && x + rx > 0.0 &&
-         x - rx < view.width && y + ry > 0.0 && y - ry < view.height;
+// Four floats of a colour row: red, green, blue and one of the next coefficient.
+typedef float Quad __attribute__((vector_size(16)));
+
+Quad load_quad(const float* p) {
+  Quad q;
+  std::memcpy(&q, p, sizeof q);
+  return q;
+}
+
+// Sum over bands of basis times coefficient. The last band is read apart: no float behind it is.
+void blend_bands(const float* basis, const float* sh, int bands, float* rgb) {
+  Quad even = {}, odd = {};
+  const int last = bands - 1;
+  for (int k = 0; k + 1 < last; k += 2) {
+    even += basis[k] * load_quad(sh + 3 * k);
+    odd += basis[k + 1] * load_quad(sh + 3 * k + 3);
+  }
+  if (last % 2) even += basis[last - 1] * load_quad(sh + 3 * last - 3);
+  const Quad sum = even + odd;
+  for (int c = 0; c < 3; ++c) rgb[c] = sum[c] + basis[last] * sh[3 * last + c];
 }
 
 void store_features(const GaussianArrays& gaussians, const View& view, const Geometry& g,
@@ -86,9 +81,8 @@ void store_features(const GaussianArrays& gaussians, const View& view, const Geo
   const float* sh = gaussians.sh + row * gaussians.sh_size * 3;
   float basis[16];
   for (int k = 0; k < bands; ++k) basis[k] = static_cast<float>(a.basis[k][lane]);
-  float rgb[3] = {};
-  for (int k = 0; k < bands; ++k)
-    for (int c = 0; c < 3; ++c) rgb[c] += basis[k] * sh[3 * k + c];
+  float rgb[3];
+  blend_bands(basis, sh, bands, rgb);
   for (int c = 0; c < 3; ++c)
     *out++ = std::max(0.f, rgb[c] + static_cast<float>(kColourOffset));
   if (view.with_normals)
@@ -100,36 +94,31 @@ void store_features(const GaussianArrays& gaussians, const View& view, const Geo
 
 // Colour gradients (zero where the colour was clamped) to the coefficients and to the basis.
 void sh_back(const GaussianArrays& gaussians, const View& view, const Appearance& a, int lane,
-             std::int64_t row, const float* colours, const float* gradient, float* out,
+             std::int64_t row, const float* colours, const float* gradient, float* all,
              Real* basis_gradient) {
   const int bands = (view.sh_degree + 1) * (view.sh_degree + 1);
   const float* sh = gaussians.sh + row * gaussians.sh_size * 3;
+  float* out = all ? all + row * gaussians.sh_size * 3 : nullptr;
   float v[3];
   for (int c = 0; c < 3; ++c) v[c] = colours[c] > 0.f ? gradient[c] : 0.f;
+  if (out) std::fill_n(out + 3 * bands, 3 * (gaussians.sh_size - bands), 0.f);
   for (int k = 0; k < bands; ++k) {
     basis_gradient[k][lane] = v[0] * sh[3 * k] + v[1] * sh[3 * k + 1] + v[2] * sh[3 * k + 2];
     if (!out) continue;
     const float basis = static_cast<float>(a.basis[k][lane]);
-    for (int c = 0; c < 3; ++c) out[row * gaussians.sh_size * 3 + 3 * k + c] = basis * v[c];
+    for (int c = 0; c < 3; ++c) out[3 * k + c] = basis * v[c];
   }
 }
 
-template <class T>
-void zero(T* values, std::int64_t count) {
-  if (values) std::fill(values, values + count, T(0));
-}
-
-void zero_rows(const GaussianArrays& g, const GaussianGradients& out, std::int64_t first,
-               std::int64_t last) {
-  const std::int64_t n = last - first;
-  if (out.means) zero(out.means + 3 * first, 3 * n);
-  if (out.quats) zero(out.quats + 4 * first, 4 * n);
-  if (out.scales) zero(out.scales + 3 * first, 3 * n);
-  if (out.opacities) zero(out.opacities + first, n);
-  if (out.sh) zero(out.sh + 3 * g.sh_size * first, 3 * g.sh_size * n);
-  if (out.residuals) zero(out.residuals + 3 * first, 3 * n);
-  if (out.extra) zero(out.extra + g.extra_count * first, g.extra_count * n);
-  if (out.means2d) zero(out.means2d + 2 * first, 2 * n);
+void zero_row(const GaussianArrays& g, const GaussianGradients& out, std::int64_t row) {
+  const struct {
+    float* values;
+    std::int64_t width;
+  } arrays[] = {{out.means, 3},     {out.quats, 4},        {out.scales, 3},
+                {out.opacities, 1}, {out.sh, 3 * g.sh_size}, {out.residuals, 3},
+                {out.extra, g.extra_count}, {out.means2d, 2}};
+  for (const auto& array : arrays)
+    if (array.values) std::fill_n(array.values + row * array.width, array.width, 0.f);
 }
 
 void store_rows(const GaussianGradients& out, const Lanes& lanes, const Geometry& g,
@@ -182,17 +171,19 @@ unsigned Raster::project(Team& team, const GaussianArrays& gaussians, std::int32
       const Lanes lanes = lanes_from(start, last);
       geometry.compute(gaussians, view_, lanes);
       appearance.compute(gaussians, view_, lanes, geometry);
+      Real reach_x, reach_y;
+      Bits drawn;
+      Splat found[kDoubles];
+      geometry.extents(view_, &reach_x, &reach_y, &drawn);
+      geometry.splats(reach_x, reach_y, found);
       for (int lane = 0; lane < lanes.used; ++lane) {
         const std::int64_t row = lanes.index[lane];
         radii[2 * row] = radii[2 * row + 1] = 0;
         means2d[2 * row] = means2d[2 * row + 1] = 0.f;
-        if (!is_drawn(geometry, view_, lane)) continue;
-        const Splat splat = make_splat(geometry, lane);
-        splats[row] = splat;
-        radii[2 * row] =
-            static_cast<std::int32_t>(std::min<double>(kLargestRadius, std::ceil(splat.reach_x)));
-        radii[2 * row + 1] =
-            static_cast<std::int32_t>(std::min<double>(kLargestRadius, std::ceil(splat.reach_y)));
+        if (!drawn[lane]) continue;
+        splats[row] = found[lane];
+        radii[2 * row] = rounded_up(found[lane].reach_x);
+        radii[2 * row + 1] = rounded_up(found[lane].reach_y);
         means2d[2 * row] = static_cast<float>(geometry.x[lane]);
         means2d[2 * row + 1] = static_cast<float>(geometry.y[lane]);
         store_features(gaussians, view_, geometry, appearance, row, lane,
@@ -217,13 +208,15 @@ void Raster::unproject(Team& team, const GaussianArrays& gaussians,
   std::vector<ViewGradient> cameras(chunks);
   team.each(chunks, [&](std::size_t chunk) {
     const std::int64_t first = chunk * kChunk, last = std::min(count_, first + kChunk);
-    zero_rows(gaussians, wanted, first, last);
     std::int64_t next = first;
     while (true) {
       Lanes lanes;
       std::int32_t ranks[kDoubles];
       for (; next < last && lanes.used < kDoubles; ++next) {
-        if (rank_of[next] < 0) continue;
+        if (rank_of[next] < 0) {
+          zero_row(gaussians, wanted, next);
+          continue;
+        }
         ranks[lanes.used] = rank_of[next];
         lanes.index[lanes.used++] = next;
       }

@@ -38,7 +38,8 @@ class PlaneTile {
   PlaneTile(const TileWork& tile, int image_width)
       : tile_(tile), width_(image_width), whole_(tile.width == kTile && tile.height == kTile) {}
 
-  void load(const float* plane, Vec* blocks) const {
+  // Block b goes to blocks[b * step].
+  void load(const float* plane, Vec* blocks, int step = 1) const {
     const float* source = plane + std::int64_t(tile_.y) * width_ + tile_.x;
     float buffer[kTile * kTile] = {};
     std::ptrdiff_t stride = width_;
@@ -48,17 +49,20 @@ class PlaneTile {
       source = buffer;
       stride = kTile;
     }
-    for (int b = 0; b < kBlocks; ++b) blocks[b] = load_block(source + at(b, stride), stride);
+    for (int b = 0; b < kBlocks; ++b)
+      blocks[b * step] = load_block(source + at(b, stride), stride);
   }
 
-  void save(float* plane, const Vec* blocks) const {
+  void save(float* plane, const Vec* blocks, int step = 1) const {
     float* target = plane + std::int64_t(tile_.y) * width_ + tile_.x;
     if (whole_) {
-      for (int b = 0; b < kBlocks; ++b) store_block(target + at(b, width_), width_, blocks[b]);
+      for (int b = 0; b < kBlocks; ++b)
+        store_block(target + at(b, width_), width_, blocks[b * step]);
       return;
     }
     float buffer[kTile * kTile];
-    for (int b = 0; b < kBlocks; ++b) store_block(buffer + at(b, kTile), kTile, blocks[b]);
+    for (int b = 0; b < kBlocks; ++b)
+      store_block(buffer + at(b, kTile), kTile, blocks[b * step]);
     for (int y = 0; y < tile_.height; ++y)
       std::copy_n(buffer + y * kTile, tile_.width, target + std::int64_t(y) * width_);
   }
@@ -71,6 +75,13 @@ class PlaneTile {
   int width_;
   bool whole_;
 };
+
+// Asks for the pixels of a tile before they are needed: sixteen short rows of every plane lie too
+// far apart for the processor to see a pattern.
+void prefetch_tile(const float* plane, int x, int y, int width, int height) {
+  const int bottom = std::min(y + kTile, height);
+  for (; y < bottom; ++y) __builtin_prefetch(plane + std::int64_t(y) * width + x);
+}
 
 // Background of one colour channel in a tile.
 void load_background(const Background& background, int colour, std::int64_t plane_size,
@@ -168,17 +179,17 @@ void Raster::blend(Team& team, const Background& background, const Planes& out) 
           pixels.save(transmittance_.data(), values.transmittance);
         }
         for (int c = 0; c < count; ++c) {
-          Vec* blocks = values.channel[c];
+          Vec* blocks = values.channel[0] + c;
           Vec behind[kBlocks];
           if (run[c].background >= 0)
             load_background(background, run[c].background, size, pixels, behind);
           for (int b = 0; b < kBlocks; ++b) {
             if (run[c].is_depth)
-              blocks[b] = blocks[b] / maximum(values.alpha[b], splat(kMinCoverage));
+              blocks[b * C] = blocks[b * C] / maximum(values.alpha[b], splat(kMinCoverage));
             if (run[c].background >= 0)
-              blocks[b] = fma(values.transmittance[b], behind[b], blocks[b]);
+              blocks[b * C] = fma(values.transmittance[b], behind[b], blocks[b * C]);
           }
-          pixels.save(run[c].out, blocks);
+          pixels.save(run[c].out, blocks, C);
         }
       });
     });
@@ -227,19 +238,20 @@ static void load_gradients(const PlaneTile& pixels, const Channel* run, int coun
     g.remaining[b] = g.offset[b] * alpha[b];
   }
   for (int c = 0; c < C; ++c) {
+    Vec* gradient = g.channel[0] + c;
     if (c >= count) {
-      std::fill_n(g.channel[c], kBlocks, splat(0.f));
+      for (int b = 0; b < kBlocks; ++b) gradient[b * C] = splat(0.f);
       continue;
     }
-    pixels.load(run[c].out, g.channel[c]);
+    pixels.load(run[c].out, gradient, C);
     pixels.load(run[c].value, value);
     for (int b = 0; b < kBlocks; ++b) {
       if (run[c].is_depth) {
         // depth = sum(w z) / sum(w): each splat gets (z - depth) / alpha, and these sum to 0.
-        g.channel[c][b] = g.channel[c][b] / maximum(alpha[b], splat(kMinCoverage));
-        g.offset[b] = fnma(g.channel[c][b], value[b], g.offset[b]);
+        gradient[b * C] = gradient[b * C] / maximum(alpha[b], splat(kMinCoverage));
+        g.offset[b] = fnma(gradient[b * C], value[b], g.offset[b]);
       } else {
-        g.remaining[b] = fma(g.channel[c][b], value[b], g.remaining[b]);
+        g.remaining[b] = fma(gradient[b * C], value[b], g.remaining[b]);
       }
     }
   }
@@ -259,6 +271,13 @@ void Raster::blend_back(Team& team, const std::vector<Channel>& active, const Pl
       constexpr int C = decltype(constant)::value;
       team.each(std::size_t(columns_) * rows_, [&](std::size_t index) {
         const TileWork tile = work(index, packed.data(), stride);
+        if (index + 1 < std::size_t(columns_) * rows_) {
+          const TileWork next = work(index + 1, packed.data(), stride);
+          for (int c = 0; c < count; ++c) {
+            prefetch_tile(run[c].out, next.x, next.y, view_.width, view_.height);
+            prefetch_tile(run[c].value, next.x, next.y, view_.width, view_.height);
+          }
+        }
         if (tile.count == 0) return;
         const PlaneTile pixels(tile, view_.width);
         TileGradients<C> g;
@@ -274,14 +293,18 @@ void Raster::blend_back(Team& team, const std::vector<Channel>& active, const Pl
 void Raster::gather(Team& team, const Channel* run, int count, const float* sums, int padded,
                     std::vector<float>& splat_gradients) const {
   constexpr std::size_t kChunk = 512;
+  constexpr std::int64_t kAhead = 24;  // slots lie apart in memory
   const std::size_t n = splats_.size();
   const int width = kMoments + feature_count_;
   team.each((n + kChunk - 1) / kChunk, [&](std::size_t chunk) {
     for (std::size_t i = chunk * kChunk; i < std::min(n, (chunk + 1) * kChunk); ++i) {
-      float total[kMoments + kMaxChannels] = {};
+      float total[kMoments + kMaxChannels + 2] = {};
       for (std::int64_t k = splat_start_[i]; k < splat_start_[i + 1]; ++k) {
+        if (k + kAhead < static_cast<std::int64_t>(slot_of_.size()))
+          __builtin_prefetch(sums + std::int64_t(slot_of_[k + kAhead]) * padded);
         const float* slot = sums + std::int64_t(slot_of_[k]) * padded;
-        for (int j = 0; j < kMoments + count; ++j) total[j] += slot[j];
+        for (int j = 0; j < padded; j += 4)
+          for (int lane = 0; lane < 4; ++lane) total[j + lane] += slot[j + lane];
       }
       float* out = &splat_gradients[i * width];
       for (int j = 0; j < kMoments; ++j) out[j] += total[j];

@@ -9,7 +9,7 @@
 namespace emotalk {
 
 constexpr int kTile = 16;                        // px
-constexpr float kMinAlpha = 1.f / 255.f;         // conventions.py
+constexpr float kLog2MinAlpha = -7.994353436858858f;  // of 1/255; all these: conventions.py
 constexpr float kMaxAlpha = 0.999f;
 constexpr float kMinTransmittance = 1e-4f;
 constexpr double kEps2d = 0.3;
@@ -72,10 +72,12 @@ struct Background {
 };
 
 // What the blending loops read of one visible Gaussian. The centre is split into a whole and a
-// fractional part, so that distances in pixels keep their last bits on large images.
+// fractional part, so that distances in pixels keep their last bits on large images. The exponent
+// is a sum of squares, which has no cancellation for needles: in base 2,
+// log2_opacity - u^2 - v^2 with u = u_x dx + u_y dy and v = v_y dy.
 struct Splat {
   float x_whole, x_part, y_whole, y_part;
-  float xx, xy, yy;     // exponent in base 2: log2_opacity + xx dx^2 + xy dx dy + yy dy^2
+  float u_x, u_y, v_y;
   float log2_opacity;
   float reach_x, reach_y;  // half extents of the box with alpha >= 1/255, px
 };

@@ -37,6 +37,7 @@ inline Mask greater_equal(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_G
 inline Mask greater(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 inline Mask both(Mask a, Mask b) { return _kand_mask16(a, b); }
 inline bool any(Mask a) { return !_ktestz_mask16_u8(a, a); }
+inline unsigned bits(Mask a) { return _cvtmask16_u32(a); }
 inline Vec choose(Mask m, Vec yes, Vec no) { return _mm512_mask_blend_ps(m, no, yes); }
 inline Vec keep(Mask m, Vec a) { return _mm512_maskz_mov_ps(m, a); }
 inline Vec minus(Vec a) { return _mm512_or_ps(a, _mm512_set1_ps(-0.f)); }  // -|a|
@@ -90,6 +91,7 @@ inline Mask greater_equal(Vec a, Vec b) { return _mm256_cmp_ps(a, b, _CMP_GE_OQ)
 inline Mask greater(Vec a, Vec b) { return _mm256_cmp_ps(a, b, _CMP_GT_OQ); }
 inline Mask both(Mask a, Mask b) { return _mm256_and_ps(a, b); }
 inline bool any(Mask a) { return _mm256_movemask_ps(a) != 0; }
+inline unsigned bits(Mask a) { return static_cast<unsigned>(_mm256_movemask_ps(a)); }
 inline Vec choose(Mask m, Vec yes, Vec no) { return _mm256_blendv_ps(no, yes, m); }
 inline Vec keep(Mask m, Vec a) { return _mm256_and_ps(m, a); }
 inline Vec minus(Vec a) { return _mm256_or_ps(a, _mm256_set1_ps(-0.f)); }  // -|a|
@@ -136,6 +138,7 @@ inline Mask greater_equal(Vec a, Vec b) { return a >= b; }
 inline Mask greater(Vec a, Vec b) { return a > b; }
 inline Mask both(Mask a, Mask b) { return a & b; }
 inline bool any(Mask a) { return (a[0] | a[1] | a[2] | a[3]) != 0; }
+inline unsigned bits(Mask a) { return (a[0] & 1) | (a[1] & 2) | (a[2] & 4) | (a[3] & 8); }
 inline Vec choose(Mask m, Vec yes, Vec no) { return m ? yes : no; }
 inline Vec keep(Mask m, Vec a) { return m ? a : splat(0.f); }
 inline Vec minimum(Vec a, Vec b) { return choose(a < b, a, b); }

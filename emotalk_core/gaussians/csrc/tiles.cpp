@@ -11,8 +11,6 @@ namespace {
 // Rounding of the float32 ellipse test must never lose a pixel: tiles are reached a bit too far.
 constexpr float kSlack = 0.01f;          // px
 constexpr float kRelativeSlack = 1e-5f;  // of the extent
-constexpr float kLn2 = 0.6931471805599453f;
-constexpr float kLog255 = 5.541263545158426f;
 
 struct Span {
   int first, last;  // inclusive; empty if first > last
@@ -26,42 +24,39 @@ Span tiles_between(float low, float high, int count) {
   return {static_cast<int>(std::ceil(from)) / kTile, static_cast<int>(to) / kTile};
 }
 
-// The ellipse of a splat where alpha = 1/255, cut into rows of tiles.
+// The ellipse u^2 + v^2 = level of a splat, where alpha = 1/255, cut into rows of tiles.
 class Ellipse {
  public:
   explicit Ellipse(const Splat& s)
-      : x_(s.x_whole + s.x_part), y_(s.y_whole + s.y_part), reach_x_(s.reach_x),
-        reach_y_(s.reach_y) {
-    a_ = -2.f * kLn2 * s.xx;
-    b_ = -kLn2 * s.xy;
-    c_ = -2.f * kLn2 * s.yy;
-    level_ = std::max(0.f, 2.f * (kLn2 * s.log2_opacity + kLog255));
-    slack_ = kSlack + kRelativeSlack * std::max(reach_x_, reach_y_);
+      : splat_(s), x_(s.x_whole + s.x_part), y_(s.y_whole + s.y_part),
+        level_(std::max(0.f, s.log2_opacity - kLog2MinAlpha)), inverse_(1.f / s.u_x),
+        slack_(kSlack + kRelativeSlack * std::max(s.reach_x, s.reach_y)) {
+    // Height of the right-most point, where the tangent is vertical.
+    widest_ = -s.u_x * s.u_y / (s.u_y * s.u_y + s.v_y * s.v_y) * s.reach_x;
   }
 
   Span rows(int count) const {
-    return tiles_between(y_ - reach_y_ - slack_, y_ + reach_y_ + slack_, count);
+    return tiles_between(y_ - splat_.reach_y - slack_, y_ + splat_.reach_y + slack_, count);
   }
 
   // Columns of tiles that the ellipse meets inside one row of tiles.
   Span columns(int row, int count) const {
     const float top = row * kTile + 0.5f - y_, bottom = top + (kTile - 1);
-    const float low = std::max(top, -reach_y_), high = std::min(bottom, reach_y_);
-    const float widest = -b_ / c_ * reach_x_;  // the height where the right-most point lies
-    const float right = widest >= low && widest <= high ? reach_x_
-                                                        : std::max(edge(low, 1), edge(high, 1));
-    const float left = -widest >= low && -widest <= high ? -reach_x_
-                                                         : std::min(edge(low, -1), edge(high, -1));
+    const float low = std::max(top, -splat_.reach_y), high = std::min(bottom, splat_.reach_y);
+    const bool has_right = widest_ >= low && widest_ <= high;
+    const bool has_left = -widest_ >= low && -widest_ <= high;
+    const float right = has_right ? splat_.reach_x : std::max(edge(low, 1), edge(high, 1));
+    const float left = has_left ? -splat_.reach_x : std::min(edge(low, -1), edge(high, -1));
     return tiles_between(x_ + left - slack_, x_ + right + slack_, count);
   }
 
  private:
   float edge(float y, float side) const {
-    const float share = y / reach_y_;  // a level - det y^2 without its cancellation
-    const float inside = a_ * level_ * std::max(0.f, 1.f - share * share);
-    return (-b_ * y + side * std::sqrt(inside)) / a_;
+    const float v = splat_.v_y * y;
+    return (side * std::sqrt(std::max(0.f, level_ - v * v)) - splat_.u_y * y) * inverse_;
   }
-  float x_, y_, reach_x_, reach_y_, a_, b_, c_, level_, slack_;
+  const Splat& splat_;
+  float x_, y_, level_, inverse_, slack_, widest_;
 };
 
 constexpr int kRadixBits = 11;  // three passes cover a float's 32 bits
