@@ -155,10 +155,10 @@ class DeformationBranch(nn.Module):
         self.from_features = nn.Linear(width, spec.hidden, bias=False)
         self.from_condition = nn.Linear(sum(spec.conditions.values()), spec.hidden, bias=False)
         outputs = 10 if spec.with_shape else 3
-        middle = [nn.Linear(spec.hidden, spec.hidden, bias=False), nn.ReLU()]
         self.layers = nn.Sequential(
             nn.ReLU(),
-            *(middle if spec.with_shape else []),
+            nn.Linear(spec.hidden, spec.hidden, bias=False),
+            nn.ReLU(),
             nn.Linear(spec.hidden, outputs, bias=False),
         )
         self.register_buffer(

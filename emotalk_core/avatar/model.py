@@ -24,7 +24,7 @@ from emotalk_core.geometry.projection import project_points
 from emotalk_core.types.gaussians import Camera, GaussianOffsets, GaussianSet, RenderOutput
 
 BOX_MARGIN = 0.01  # metres around the first Gaussians: where the hash grids are defined
-UNIT_RANGE = 3.0  # standardised action units are clamped to this many deviations
+UNIT_RANGE = 5.0  # standardised action units are clamped to this many deviations
 UNIT_STD_FLOOR = 0.05  # intensity steps below this are measurement noise
 MOUTH_CROP_MARGIN = 4  # px around the projected box of the mouth
 

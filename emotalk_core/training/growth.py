@@ -1,16 +1,17 @@
-"""Adding and removing Gaussians during training: which rows grow, and what the optimiser keeps."""
+"""Densification inside the training loop: when rows grow, and what the optimiser keeps of them."""
 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from emotalk_core.geometry.rotations import quats_to_rotmats
+from emotalk_core.avatar.model import as_gaussians, as_parameters
+from emotalk_core.gaussians.densify import Rules, Statistics, choose, grow, new_statistics
 from emotalk_core.training.optimiser import NamedAdam
 from emotalk_core.training.settings import TrainingSettings
 from emotalk_core.training.stages import Phase
@@ -19,11 +20,15 @@ logger = logging.getLogger(__name__)
 
 PREFIX = "gaussians."
 SPLIT_SIGMA = 3.4e-3  # metres: a larger Gaussian is split in two, a smaller one is cloned
-SPLIT_SHRINK = 1.6  # scales of the two halves are divided by this (3DGS)
+SEED_STRIDE = 1_000_003  # a prime: seeds of different runs and steps do not meet
 
 
 class Growth:
-    """Statistics of screen-space gradients, and densification at fixed steps."""
+    """Statistics of screen-space gradients, and densification at fixed steps.
+
+    Instead of a fixed gradient threshold the strongest share of the Gaussians grows: gradients of a
+    crop's mean depend on its size, a share does not.
+    """
 
     def __init__(
         self, gaussians: nn.ParameterDict, adam: NamedAdam, settings: TrainingSettings, seed: int
@@ -36,16 +41,17 @@ class Growth:
 
     def _restart(self) -> None:
         means = self._gaussians["means"]
-        self._gradient = torch.zeros(len(means), device=means.device)
-        self._seen = torch.zeros(len(means), device=means.device)
+        self._statistics = new_statistics(len(means), means.device)
 
     def observe(self, probe: Float[Tensor, "N 2"]) -> None:
         """Add one step's gradients of the projected centres."""
         if probe.grad is None:
             return
         norm = probe.grad.norm(dim=1)
-        self._gradient += norm
-        self._seen += norm > 0
+        old = self._statistics
+        self._statistics = replace(
+            old, gradient=old.gradient + norm, seen=old.seen + (norm > 0).to(norm.dtype)
+        )
 
     def grow(self, phase: Phase, step: int) -> None:
         """Split, clone and prune where `step` is one of the fixed steps of `phase`."""
@@ -56,63 +62,33 @@ class Growth:
             or phase.progress(step) > settings.densify_until
         ):
             return
-        with torch.no_grad():
-            keep = torch.sigmoid(self._gaussians["opacities"]) > settings.prune_opacity
-            grown = self._choose(keep)
-            large = self._gaussians["scales"].amax(dim=1).exp() > SPLIT_SIGMA
-            self._rebuild(keep, grown & large, grown & ~large, step)
+        old = as_gaussians(dict(self._gaussians.items()))
+        choice = choose(old, self._statistics, self._rules(len(old)))
+        generator = torch.Generator().manual_seed(self._seed * SEED_STRIDE + step)
+        new, rows = grow(old, choice, generator)
+        for name, parameter in as_parameters(new).items():
+            self._replace(name, parameter.detach(), rows.source, rows.fresh)
         logger.info(
             "step %d: %d Gaussians pruned, %d split, %d cloned, %d now",
             step,
-            int((~keep).sum()),
-            int((grown & large).sum()),
-            int((grown & ~large).sum()),
-            len(self._gaussians["means"]),
+            int(choice.prune.sum()),
+            int(choice.split.sum()),
+            int(choice.clone.sum()),
+            len(new),
         )
         self._restart()
 
-    def _choose(self, keep: Bool[Tensor, " N"]) -> Bool[Tensor, " N"]:
-        """The kept Gaussians with the largest mean screen gradient, as many as have room."""
+    def _rules(self, count: int) -> Rules:
+        """Rules whose gradient threshold lets `densify_share` of the Gaussians grow."""
         settings = self._settings
-        mean = self._gradient / self._seen.clamp_min(1.0) * keep
-        room = settings.max_gaussians - int(keep.sum())
-        count = min(room, round(settings.densify_share * len(mean)))
-        chosen = torch.zeros_like(keep)
-        if count > 0:
-            chosen[torch.argsort(mean, descending=True, stable=True)[:count]] = True
-        return chosen & (mean > 0)
-
-    def _rebuild(
-        self,
-        keep: Bool[Tensor, " N"],
-        split: Bool[Tensor, " N"],
-        clone: Bool[Tensor, " N"],
-        step: int,
-    ) -> None:
-        """New parameters: kept rows, two halves of each split row, a copy of each cloned one."""
-        halves = split.nonzero()[:, 0]
-        stay = (keep & ~split).nonzero()[:, 0]
-        source = torch.cat([stay, halves, halves, clone.nonzero()[:, 0]])
-        fresh = torch.ones(len(source), dtype=torch.bool, device=source.device)
-        fresh[: len(stay)] = False
-        moved = self._offsets(halves, step)
-        first = len(stay)
-        for name in list(self._gaussians.keys()):
-            rows = self._gaussians[name].detach()[source].clone()
-            if name == "means":
-                rows[first : first + len(moved)] += moved
-            elif name == "scales":
-                rows[first : first + len(moved)] -= math.log(SPLIT_SHRINK)
-            self._replace(name, rows, source, fresh)
-
-    def _offsets(self, rows: Int[Tensor, " S"], step: int) -> Float[Tensor, "2S 3"]:
-        """Random shifts of both halves, drawn from the Gaussians themselves."""
-        twice = torch.cat([rows, rows])
-        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + step)
-        noise = torch.randn(len(twice), 3, generator=generator).to(rows.device)
-        local = noise * self._gaussians["scales"].detach()[twice].exp()
-        rotation = quats_to_rotmats(self._gaussians["quats"].detach()[twice])
-        return (rotation @ local[:, :, None])[:, :, 0]
+        share = max(1, round(settings.densify_share * count))
+        strongest = self._statistics.mean_gradient.topk(min(share + 1, count)).values
+        return Rules(
+            grow_gradient=float(strongest[-1]),
+            split_scale=SPLIT_SIGMA,
+            prune_opacity=settings.prune_opacity,
+            max_count=settings.max_gaussians,
+        )
 
     def _replace(
         self, name: str, rows: Tensor, source: Int[Tensor, " M"], fresh: Bool[Tensor, " M"]
@@ -123,13 +99,16 @@ class Growth:
 
     def tensors(self) -> dict[str, Tensor]:
         """What must survive an interruption."""
-        return {"gradient": self._gradient, "seen": self._seen}
+        return {"gradient": self._statistics.gradient, "seen": self._statistics.seen}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Inverse of `tensors`."""
-        device = self._gradient.device
-        self._gradient = tensors["gradient"].to(device)
-        self._seen = tensors["seen"].to(device)
+        device = self._statistics.gradient.device
+        self._statistics = Statistics(
+            gradient=tensors["gradient"].to(device),
+            seen=tensors["seen"].to(device),
+            radius=self._statistics.radius,
+        )
 
     def resize(self, model: Mapping[str, Tensor]) -> None:
         """Give the parameters as many rows as the state to be loaded has."""

@@ -16,13 +16,24 @@ from emotalk_core.avatar.conditions import FrameCondition, make_condition
 from emotalk_core.avatar.crops import crop_camera, full_crop
 from emotalk_core.avatar.model import Avatar, FaceModel, FaceOffsets, MouthModel
 from emotalk_core.losses.context import LandmarkMotion, LossContext
-from emotalk_core.perception.landmarks.topology import BROWS, EYES, LIPS, N_SURFACE
+from emotalk_core.perception.landmarks.topology import (
+    BROWS,
+    EYES,
+    INNER_LIPS,
+    LIP_CORNERS,
+    LIPS,
+    LOWER_INNER_LIP,
+    N_SURFACE,
+    UPPER_INNER_LIP,
+)
 from emotalk_core.training.inputs import Bank, Clip
 from emotalk_core.training.sampling import Sample
 from emotalk_core.training.stages import Phase
 from emotalk_core.training.targets import TargetReader, grow_mask
 
 EXPRESSIVE_WEIGHT = 4.0  # of lip, lid and brow points in the landmark loss (study)
+MOUTH_GAIN = 6.0  # the open mouth covers about a sixth of the rectangle that the mean goes over
+JAW_BLEND = 0.12  # of the lips' width below the lip line, over which the jaw takes over
 CALM_STRIDE = 4  # of the other mesh points every fourth keeps the cheeks and the brow in place
 
 
@@ -96,6 +107,10 @@ class MouthLayer:
         self.module: nn.Module = model
         self.gaussians = model.gaussians
         self._model, self._scene = model, scene
+        neutral = scene.clip.neutral
+        right, left = LIP_CORNERS
+        self._blend = JAW_BLEND * float(np.linalg.norm(neutral[right] - neutral[left]))
+        self._lip_line = float(neutral[list(INNER_LIPS), 1].mean())
 
     def step(self, phase: Phase, sample: Sample) -> Step:
         """Draw the mouth's rectangle over torso and background."""
@@ -106,22 +121,41 @@ class MouthLayer:
         offsets = model.deform(scene.condition(sample)) if phase.data.deform else None
         probe = _probe(model.gaussians, phase)
         drawn = model.draw(offsets, crop_camera(camera, crop), target.behind, probe)
+        motion = None
+        if "landmark" in phase.weights:
+            motion = self._motion(np.array([sample.frame]))
         shown = grow_mask(target.mouth, camera.width)
         context = LossContext(
             image=drawn.rgb * shown,
             target=target.image * shown,
+            weight=torch.full_like(shown, MOUTH_GAIN),
             alpha=drawn.alpha,
             target_alpha=torch.ones_like(shown),
             alpha_weight=shown,
             offsets=() if offsets is None else (offsets,),
+            landmarks=motion,
             backend=model.compute.backend,
             threads=model.compute.threads,
         )
         return Step(context, probe)
 
     def batch(self, phase: Phase, frames: Int[np.ndarray, " B"]) -> Step:
-        """The mouth has no mesh points of its own."""
-        raise NotImplementedError(f"phase {phase.data.name}: the mouth has no landmark phase")
+        """Predicted motion of the inside of the mouth beside the tracked motion of the jaw."""
+        return Step(LossContext(landmarks=self._motion(frames)))
+
+    def _motion(self, frames: Int[np.ndarray, " B"]) -> LandmarkMotion:
+        """Lower teeth and tongue go with the lower lip, upper teeth stay with the skull."""
+        clip, model = self._scene.clip, self._model
+        conditions = [self._scene.condition(Sample(int(frame))) for frame in frames]
+        codes = {"audio": model.audio(torch.stack([c.audio for c in conditions]))}
+        points = model.gaussians["means"].detach()
+        predicted = model.branch.motion(points, codes)[..., :2] / clip.eye_distance
+        lips = clip.motion[frames]
+        opened = lips[:, LOWER_INNER_LIP, 1] - lips[:, UPPER_INNER_LIP, 1]
+        share = ((points[:, 1] - self._lip_line) / self._blend).clamp(0.0, 1.0)
+        target = torch.zeros_like(predicted)
+        target[..., 1] = torch.from_numpy(opened).to(points.device)[:, None] * share
+        return LandmarkMotion(predicted, target, torch.ones_like(share))
 
 
 class FaceLayer:

@@ -182,9 +182,9 @@ def _pool(
     chosen = open_frames if job.stage == "mouth" else frames
     if len(chosen) == 0:
         raise NumericalError(
-            f"mouth masks: none of {len(frames)} training frames shows an open mouth; look "
-            "at regions.mkv (labels inner_mouth, teeth, tongue); a clip without speech cannot train "
-            "a talking head"
+            f"mouth masks: none of {len(frames)} training frames shows an open mouth; "
+            "look at regions.mkv (labels inner_mouth, teeth, tongue); a clip without speech cannot "
+            "train a talking head"
         )
     known = np.isin(bank.frames, frames) if bank is not None else np.zeros(0, dtype=bool)
     none = np.zeros(0, dtype=np.int64)

@@ -16,7 +16,7 @@ class TrainingSettings:
     Attributes:
         steps: steps of the stage's last phase (motion, emotion, border fix).
         canonical_steps: steps of the static warm-up (mouth, face).
-        landmark_steps: steps of the landmark-motion warm start (face).
+        landmark_steps: steps of the landmark-motion warm start (mouth: of its jaw; face).
         n_gaussians, max_gaussians: count at the start and the cap of densification.
         sh_degree: bands of the view-dependent colour, 0..3.
         lambda_*: weights of the losses; 0 turns one off.
@@ -109,23 +109,33 @@ class TrainingSettings:
 
 _SMALL = {
     "mouth": TrainingSettings(
-        steps=1200,
+        steps=1500,
         canonical_steps=250,
+        landmark_steps=600,
         n_gaussians=1500,
         max_gaussians=2000,
         sh_degree=0,
         lambda_alpha=0.1,
+        lambda_landmark=0.5,
+        lr_networks=2e-3,
+        curriculum_every=2,
         lip_weight=0.0,
         eye_weight=0.0,
     ),
     "face": TrainingSettings(
         steps=2400, canonical_steps=250, landmark_steps=800, curriculum_every=15
     ),
-    "emotion": TrainingSettings(steps=1100),
+    "emotion": TrainingSettings(steps=1100, lr_grid=1e-2, lr_networks=3e-3),
     "avatar": TrainingSettings(steps=500, lr_opacities=1e-2, lr_colours=3e-3),
 }
 _SMOKE_STEPS: dict[str, dict[str, Any]] = {
-    "mouth": {"steps": 100, "canonical_steps": 40, "n_gaussians": 600, "max_gaussians": 700},
+    "mouth": {
+        "steps": 100,
+        "canonical_steps": 40,
+        "landmark_steps": 60,
+        "n_gaussians": 600,
+        "max_gaussians": 700,
+    },
     "face": {
         "steps": 120,
         "canonical_steps": 40,
@@ -156,6 +166,7 @@ _PAPER_STEPS: dict[str, dict[str, Any]] = {
     "mouth": {
         "steps": 47_000,
         "canonical_steps": 3_000,
+        "landmark_steps": 1_000,
         "n_gaussians": 10_000,
         "max_gaussians": 20_000,
     },

@@ -21,7 +21,7 @@ from emotalk_core.types.regions import MOUTH, region_mask
 BOX_MARGIN = 0.25  # of a box's width: lips and lids with the skin that moves with them
 HEAD_ALPHA = 128  # grey value from which a pixel belongs to the head
 CROP_MARGIN = 0.04  # of the frame's width around the head, so that stray Gaussians are seen
-MOUTH_GROWTH = 0.008  # of the frame's width: the mouth is painted a little under the lips
+MOUTH_GROWTH = 0.004  # of the frame's width: the mouth is painted a little under the lips
 NORMAL_SCALE = 2.0 / 255.0  # docs/artifacts.md: RGB = (n/2 + 1/2) * 255
 
 

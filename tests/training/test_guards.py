@@ -33,7 +33,7 @@ def test_nan_names_its_loss() -> None:
 
 def test_a_loss_that_does_not_fall_is_dead() -> None:
     guard = Guard("face")
-    with pytest.raises(NumericalError, match="dead loss: 0.5 after half of the phase, 0.5"):
+    with pytest.raises(NumericalError, match=r"dead loss: 0\.5 after half of the phase, 0\.5"):
         for step in range(10, 410):
             guard.loss(step, phase(), 0.5, {"l1": 0.5})
     assert step == 210
@@ -49,7 +49,7 @@ def test_a_falling_loss_passes_and_short_phases_are_not_judged() -> None:
 
 def test_an_exploding_loss_stops() -> None:
     guard = Guard("face")
-    with pytest.raises(NumericalError, match="the loss rose from 0.1"):
+    with pytest.raises(NumericalError, match=r"the loss rose from 0\.1"):
         for step in range(10, 410):
             guard.loss(step, phase(must_fall=False), 0.1 if step < 100 else 1.0, {})
 

@@ -90,12 +90,12 @@ def grow(count: int, cap: int) -> tuple[torch.nn.ParameterDict, GaussianSet]:
 
 def test_growth_prunes_splits_and_clones() -> None:
     parameters, start = grow(10, cap=100)
-    # 10 - pruned 1 - split 1 + two halves + clone 1
+    # 10 - pruned 1 - split 1 + clone 1 + two halves
     assert len(parameters["means"]) == 11
-    halves = parameters["means"][8:10]
+    assert torch.equal(parameters["means"][8], start.means[2])
+    halves = parameters["means"][9:11]
     assert (halves - start.means[1]).norm(dim=1).max() < 5 * start.scales[1].exp().max()
-    assert torch.allclose(parameters["scales"][8:10], start.scales[1] - np.log(1.6))
-    assert torch.equal(parameters["means"][10], start.means[2])
+    assert torch.allclose(parameters["scales"][9:11], start.scales[1] - np.log(1.6))
     again, _ = grow(10, cap=100)
     assert torch.equal(parameters["means"], again["means"])
 
