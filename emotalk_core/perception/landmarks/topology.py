@@ -13,6 +13,7 @@ import numpy as np
 from emotalk_core.perception.landmarks.surface import (
     INNER_LIPS,
     LEFT_EYE,
+    N_LANDMARKS,
     N_SURFACE,
     RIGHT_EYE,
     canonical_face,
@@ -21,7 +22,16 @@ from emotalk_core.perception.landmarks.surface import (
 )
 
 # Names of the surface that the rest of the code takes from here.
-__all__ = ["LEFT_EYE", "RIGHT_EYE", "canonical_face", "mirrored_surface", "surface_triangles"]
+__all__ = [
+    "INNER_LIPS",
+    "LEFT_EYE",
+    "N_LANDMARKS",
+    "N_SURFACE",
+    "RIGHT_EYE",
+    "canonical_face",
+    "mirrored_surface",
+    "surface_triangles",
+]
 
 # fmt: off
 OUTER_LIPS = (
