@@ -9,9 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
+from emotalk_core.actor.face_model import landmark_basis
+from emotalk_core.evaluation.face_points import lid_opening, lip_opening
+from emotalk_core.evaluation.metrics.action_unit_error import LOWER_UNITS, UPPER_UNITS
 from emotalk_core.evaluation.metrics.base import FrameEvidence
 from emotalk_core.evaluation.metrics.registry import load_metrics
-from emotalk_core.evaluation.readers import open_readers
+from emotalk_core.evaluation.readers import PackagedActionUnits, open_readers
+from emotalk_core.perception.tracking.single_frame import SingleFrameFitter
 
 REAL = Path(__file__).parents[2] / ".." / "shared" / "real"
 N_FRAMES = 50
@@ -52,3 +56,18 @@ def test_a_reading_depends_on_its_own_picture_only(frames: np.ndarray) -> None:
         backward = [readers.read(f) for f in frames[5::-1]][::-1]
     for a, b in zip(forward, backward):
         np.testing.assert_array_equal(a.landmarks, b.landmarks)
+
+
+def test_action_units_of_single_frames_follow_lips_and_lids(frames: np.ndarray) -> None:
+    person = SingleFrameFitter.of_person(landmark_basis()[0])
+    with open_readers("cross_audio", *SUBJECT) as readers:
+        faces = [readers.read(f) for f in frames[::2]]
+    lids = np.array([lid_opening(f.landmarks) for f in faces])
+    reader = PackagedActionUnits(person, lids)
+    units = [reader.read(f, face.landmarks) for f, face in zip(frames[::2], faces)]
+    assert set(units[0]) == {*UPPER_UNITS, *LOWER_UNITS}
+    assert all(0 <= value <= 5 for row in units for value in row.values())
+    lips = np.array([lip_opening(f.landmarks) for f in faces])
+    assert np.corrcoef([row["AU25"] for row in units], lips)[0, 1] > 0.95
+    assert np.corrcoef([row["AU26"] for row in units], lips)[0, 1] > 0.7
+    assert np.corrcoef([row["AU45"] for row in units], lids)[0, 1] < -0.9
