@@ -145,7 +145,7 @@ def test_emotion_changes_the_picture(subject: dict[str, Path], tmp_path: Path) -
 
 
 def test_a_scenario_without_sound_is_refused(subject: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="driving.cross_audio"):
+    with pytest.raises(ConfigError, match=r"driving\.cross_audio"):
         render("cross_audio", subject, tmp_path, driving=False)
     assert not (tmp_path / "render.mkv").exists()
 
