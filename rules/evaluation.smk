@@ -33,7 +33,7 @@ rule render_scenario:
         "../workflow_scripts/render_scenario.py"
 
 
-rule score_scenario:
+rule score_method:
     input:
         **artifacts(
             "manifest",
@@ -44,13 +44,13 @@ rule score_scenario:
             "valence_arousal",
             "audio",
         ),
-        render=f"{SUBJECT}/renders/{{method}}/{{scenario}}.mkv",
-        render_table=f"{SUBJECT}/renders/{{method}}/{{scenario}}.csv",
-        driving=lambda wildcards: driving_sounds(wildcards.scenario),
+        renders=[f"{SUBJECT}/renders/{{method}}/{s}.mkv" for s in SCENARIOS],
+        render_tables=[f"{SUBJECT}/renders/{{method}}/{s}.csv" for s in SCENARIOS],
+        driving=[path for s in SCENARIOS for path in driving_sounds(s)],
     output:
-        scores=f"{SUBJECT}/scores/{{method}}/{{scenario}}.csv",
+        scores=f"{SUBJECT}/scores/{{method}}.csv",
     log:
-        f"{SUBJECT}/logs/score_scenario_{{method}}_{{scenario}}.log",
+        f"{SUBJECT}/logs/score_method_{{method}}.log",
     conda:
         ENV
     threads: 1
@@ -61,7 +61,7 @@ rule score_scenario:
         seed=SEED,
         code=code_version("evaluation.stage"),
     script:
-        "../workflow_scripts/score_scenario.py"
+        "../workflow_scripts/score_method.py"
 
 
 rule score_baselines:
@@ -95,7 +95,7 @@ rule score_baselines:
 rule collect_metrics:
     input:
         scores=[
-            *[f"{SUBJECT}/scores/{m}/{s}.csv" for m in METHODS for s in SCENARIOS],
+            *[f"{SUBJECT}/scores/{m}.csv" for m in METHODS],
             f"{SUBJECT}/scores/baselines.csv",
         ],
     output:

@@ -13,7 +13,7 @@ from tests.pipeline_tools import copy_checkout, planned_rules, snakemake
 
 pytestmark = pytest.mark.pipeline
 
-SCORES = {"render_scenario": 3, "score_scenario": 3, "collect_metrics": 1}
+SCORES = {"render_scenario": 3, "score_method": 1, "collect_metrics": 1}
 AFTER_EMOTION = {"train_emotion": 1, "train_avatar": 1, **SCORES}
 AFTER_NORMALS = {
     "estimate_normals": 1,

@@ -112,11 +112,10 @@ def _check_tables(n_frames: int, action_units: Path, valence_arousal: Path) -> N
         check_length(str(path), len(read_table(path, ("frame",))), n_frames, rule)
 
 
-def score_scenario(
+def score_method(
     *,
     subject: str,
     method: str,
-    scenario: str,
     manifest: Path,
     video: Path,
     regions: Path,
@@ -124,37 +123,46 @@ def score_scenario(
     action_units: Path,
     valence_arousal: Path,
     audio: Path,
-    render: Path,
-    render_table: Path,
+    renders: Mapping[str, tuple[Path, Path]],
     scores: Path,
     settings: EvaluationSettings,
     seed: int,
     threads: int,
     clip_audio: Mapping[str, Path] | None = None,
 ) -> None:
-    """Score one render of one method in one scenario.
+    """Score the renders of one method.
 
-    `audio` is the subject's audio.wav; `clip_audio` maps a clip name in the render's table to the
-    wav that drove it (the emotion points share the first one); `scores` is written with
-    METRIC_COLUMNS.
+    `renders` maps a scenario to its frames and table; `audio` is the subject's audio.wav;
+    `clip_audio` maps a clip name in a render's table to the wav that drove it (the emotion points
+    share the first one); `scores` is written with METRIC_COLUMNS.
 
     Raises:
         ArtifactError: lengths, sizes or columns disagree (file and rule are named).
     """
-    _check_scenario(scenario)
     cv2.setNumThreads(threads)
-    with SubjectFrames(manifest, video, regions, track) as frames, VideoReader(render) as reader:
+    rows: list[MetricRow] = []
+    with SubjectFrames(manifest, video, regions, track) as frames:
+        first = frames.manifest.n_train
         _check_tables(frames.manifest.n_frames, action_units, valence_arousal)
-        table = read_render_table(render_table, frames.manifest)
-        check_render(render, reader, table, frames.manifest)
-        clips = table["clip"].unique().tolist()
-        sounds = {c: sound_of(c, scenario, audio, clip_audio or {}) for c in clips}
-        lips = expected_lips(frames, audio, {c: wav for c, wav in sounds.items() if wav})
-        with open_readers(scenario, track, valence_arousal, frames.manifest.n_train) as readers:
-            person = Subject(subject, frames, readers, lips)
-            source: FrameSource = lambda rows: (reader[i] for i in rows)  # noqa: E731
-            rows = score_frames(source, table, person, scenario, method, settings, seed)
+        for scenario, (render, render_table) in renders.items():
+            _check_scenario(scenario)
+            table = read_render_table(render_table, frames.manifest)
+            clips = table["clip"].unique().tolist()
+            sounds = {c: sound_of(c, scenario, audio, clip_audio or {}) for c in clips}
+            lips = expected_lips(frames, audio, {c: wav for c, wav in sounds.items() if wav})
+            with (
+                VideoReader(render) as reader,
+                open_readers(scenario, track, valence_arousal, first) as readers,
+            ):
+                check_render(render, reader, table, frames.manifest)
+                person = Subject(subject, frames, readers, lips)
+                source = partial(_chosen, reader)
+                rows += score_frames(source, table, person, scenario, method, settings, seed)
     write_rows(scores, rows)
+
+
+def _chosen(reader: VideoReader, rows: Iterable[int]) -> Iterator[np.ndarray]:
+    return (reader[i] for i in rows)
 
 
 def score_baselines(

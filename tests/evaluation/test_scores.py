@@ -58,13 +58,11 @@ def score(
 ) -> pd.DataFrame:
     video, csv = tiny.add_render(scenario, frames, table)
     scores = tiny.folder / "scores" / "emotalk" / f"{scenario}.csv"
-    stage.score_scenario(
+    stage.score_method(
         subject="tiny",
         method="emotalk",
-        scenario=scenario,
         **tiny.paths(*COMMON),
-        render=video,
-        render_table=csv,
+        renders={scenario: (video, csv)},
         scores=scores,
         settings=SETTINGS,
         seed=0,
