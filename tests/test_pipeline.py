@@ -106,7 +106,7 @@ def test_kill_of_everything_then_the_same_command(smoke_run: Path, tmp_path: Pat
     done = snakemake(folder, "--cores", "2", *SMOKE, *TARGETS, timeout=1200)
     assert "removed the lock" in done.stdout
     logs = [p.read_text() for p in (folder / "results/demo/logs").glob("train_*.log")]
-    assert any("resum" in text for text in logs), "training went on from its last state"
+    assert any("continues at step" in text for text in logs), "training went on from its last state"
     wanted = (smoke_run / TARGETS[0]).read_bytes()
     assert (folder / TARGETS[0]).read_bytes() == wanted
 
