@@ -7,7 +7,6 @@ import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,6 @@ from emotalk_core.evaluation.frames import SubjectFrames
 from emotalk_core.evaluation.intervals import BootstrapSettings, bootstrap_interval
 from emotalk_core.evaluation.metrics.base import (
     EMOTION,
-    SELF,
     EvaluatorKind,
     FaceReading,
     FrameEvidence,
@@ -80,15 +78,6 @@ def target_label(valence: float, arousal: float) -> str:
     )
     distance = math.hypot(nearest.valence - valence, nearest.arousal - arousal)
     return nearest.label if distance <= SAME_POINT else ""
-
-
-def sound_of(clip: str, scenario: str, audio: Path, clip_audio: Mapping[str, Path]) -> Path | None:
-    """The wav that drove a clip: the subject's own, that of its name, or the points' common one."""
-    if scenario == SELF:
-        return audio
-    if clip in clip_audio:
-        return clip_audio[clip]
-    return next(iter(clip_audio.values()), None) if scenario == EMOTION else None
 
 
 def gather_evidence(

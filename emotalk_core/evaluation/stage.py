@@ -17,7 +17,7 @@ from emotalk_core.evaluation import baselines
 from emotalk_core.evaluation.audio_lips import LipRidge, fit_lip_ridge, frame_features
 from emotalk_core.evaluation.collection import collect_tables
 from emotalk_core.evaluation.frames import SubjectFrames, check_render, read_render_table
-from emotalk_core.evaluation.metrics.base import EMOTION, SELF
+from emotalk_core.evaluation.metrics.base import CROSS, EMOTION, SELF
 from emotalk_core.evaluation.readers import open_readers
 from emotalk_core.evaluation.scoring import (
     ALL_CLIPS,
@@ -27,7 +27,6 @@ from emotalk_core.evaluation.scoring import (
     measure,
     metric_rows,
     metrics_of,
-    sound_of,
 )
 from emotalk_core.evaluation.settings import EvaluationSettings
 from emotalk_core.media.audio import read_audio
@@ -129,12 +128,14 @@ def score_method(
     seed: int,
     threads: int,
     clip_audio: Mapping[str, Path] | None = None,
+    emotion_audio: Path | None = None,
 ) -> None:
     """Score the renders of one method.
 
     `renders` maps a scenario to its frames and table; `audio` is the subject's audio.wav;
-    `clip_audio` maps a clip name in a render's table to the wav that drove it (the emotion points
-    share the first one); `scores` is written with METRIC_COLUMNS.
+    `clip_audio` maps a clip of cross_audio to the wav that drove it, `emotion_audio` is the wav
+    that drove every emotion point (clips without a sound get no lip_audio_r); `scores` is written
+    with METRIC_COLUMNS.
 
     Raises:
         ArtifactError: lengths, sizes or columns disagree (file and rule are named).
@@ -148,8 +149,12 @@ def score_method(
             _check_scenario(scenario)
             table = read_render_table(render_table, frames.manifest)
             clips = table["clip"].unique().tolist()
-            sounds = {c: sound_of(c, scenario, audio, clip_audio or {}) for c in clips}
-            lips = expected_lips(frames, audio, {c: wav for c, wav in sounds.items() if wav})
+            sounds = {
+                SELF: dict.fromkeys(clips, audio),
+                CROSS: clip_audio or {},
+                EMOTION: dict.fromkeys(clips, emotion_audio) if emotion_audio else {},
+            }[scenario]
+            lips = expected_lips(frames, audio, {c: sounds[c] for c in clips if c in sounds})
             with (
                 VideoReader(render) as reader,
                 open_readers(scenario, track, valence_arousal, first) as readers,
@@ -162,6 +167,7 @@ def score_method(
 
 
 def _chosen(reader: VideoReader, rows: Iterable[int]) -> Iterator[np.ndarray]:
+    """The frames of some rows, read one by one."""
     return (reader[i] for i in rows)
 
 

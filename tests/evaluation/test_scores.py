@@ -55,6 +55,7 @@ def score(
     table: pd.DataFrame,
     scenario: str = "self_reconstruction",
     clip_audio: dict[str, Path] | None = None,
+    emotion_audio: Path | None = None,
 ) -> pd.DataFrame:
     video, csv = tiny.add_render(scenario, frames, table)
     scores = tiny.folder / "scores" / "emotalk" / f"{scenario}.csv"
@@ -68,6 +69,7 @@ def score(
         seed=0,
         threads=1,
         clip_audio=clip_audio,
+        emotion_audio=emotion_audio,
     )
     return read_table(scores, METRIC_COLUMNS)
 
@@ -214,6 +216,16 @@ def test_other_speech_needs_its_own_sound(tiny: TinySubject) -> None:
     heard = values(score(tiny, frames, table, "cross_audio", {"poem": tiny["audio"]}))
     assert set(silent) == {"pose_jitter"}
     assert heard["lip_audio_r"] > 0.5
+
+
+def test_emotion_points_are_judged_by_their_own_sound_only(tiny: TinySubject) -> None:
+    frames, table = emotion_render(tiny, False)
+    table["audio_frame"] = np.arange(len(table)) % N_FRAMES
+    frames[:, 0, 0] = tiny.frames[table["audio_frame"].to_numpy(), 0, 0]  # lips of those frames
+    other = values(score(tiny, frames, table, "emotion", {"poem": tiny["audio"]}))
+    own = values(score(tiny, frames, table, "emotion", None, tiny["audio"]))
+    assert "lip_audio_r" not in other
+    assert own["lip_audio_r"] > 0.5
 
 
 def baselines(tiny: TinySubject) -> Path:
