@@ -46,7 +46,8 @@ rule score_method:
         ),
         renders=[f"{SUBJECT}/renders/{{method}}/{s}.mkv" for s in SCENARIOS],
         render_tables=[f"{SUBJECT}/renders/{{method}}/{s}.csv" for s in SCENARIOS],
-        driving=[path for s in SCENARIOS for path in driving_sounds(s)],
+        driving=driving_sounds("cross_audio"),
+        emotion_audio=driving_sounds("emotion")[0],
     output:
         scores=f"{SUBJECT}/scores/{{method}}.csv",
     log:

@@ -121,6 +121,7 @@ rule check_quality:
         **artifacts(
             "manifest",
             "video",
+            "audio",
             "track",
             "regions",
             "alpha",

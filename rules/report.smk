@@ -10,7 +10,8 @@ rule write_report:
         render_tables=[
             f"{SUBJECT}/renders/{m}/{s}.csv" for m in METHODS for s in SCENARIOS
         ],
-        driving=[path for s in SCENARIOS for path in driving_sounds(s)],
+        driving=driving_sounds("cross_audio"),
+        emotion_audio=driving_sounds("emotion")[0],
     output:
         report=f"{SUBJECT}/report.html",
         picture=f"{SUBJECT}/report.png",

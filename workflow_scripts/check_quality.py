@@ -9,6 +9,7 @@ with stage(snakemake) as job:
         **job.paths(
             "manifest",
             "video",
+            "audio",
             "track",
             "regions",
             "alpha",

@@ -14,6 +14,7 @@ with stage(snakemake) as job:
         **job.paths("valence_arousal", "audio", "scores"),
         renders={frames.stem: (frames, table) for frames, table in pairs},
         clip_audio={path.stem: path for path in job.inputs("driving")},
+        emotion_audio=job.input("emotion_audio"),
         settings=job.settings(EvaluationSettings),
         seed=job.params.seed,
         threads=job.threads,

@@ -14,6 +14,7 @@ with stage(snakemake) as job:
         **job.paths("manifest", "video", "audio", "metrics", "quality_json", "quality_png"),
         renders=renders,
         clip_audio={path.stem: path for path in job.inputs("driving")},
+        emotion_audio=job.input("emotion_audio"),
         training_logs={
             f"{method} {name}": logs / f"train_{name}_{method}.log"
             for method in renders
