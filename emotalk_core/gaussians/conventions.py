@@ -32,10 +32,12 @@ class RasterInfo:
         radii: [N,2] half extents in x and y, px, rounded up; 0 where a Gaussian was not drawn.
         means2d: [N,2] projected centres, px (undefined where radii is 0); carries no gradient,
             `means2d_probe` of `rasterize` does.
+        pixel_splats: [] how many pixels of Gaussians were computed (0: the backend does not count).
     """
 
     radii: Int[Tensor, "N 2"]
     means2d: Float[Tensor, "N 2"]
+    pixel_splats: Int[Tensor, ""] | int = 0
 
     @property
     def visible(self) -> Tensor:

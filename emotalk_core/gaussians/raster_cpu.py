@@ -77,8 +77,9 @@ class _Rasterize(torch.autograd.Function):
         ctx.raster, ctx.shot, ctx.has_probe = raster, shot, probe is not None
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*arrays, background, rgb, alpha, depth, normals, extra)
-        ctx.mark_non_differentiable(radii, means2d)
-        return rgb, alpha, depth, normals, extra, radii, means2d
+        computed = torch.tensor(raster.pixel_splats)
+        ctx.mark_non_differentiable(radii, means2d, computed)
+        return rgb, alpha, depth, normals, extra, radii, means2d, computed
 
     @staticmethod
     @once_differentiable
@@ -135,11 +136,12 @@ def rasterize_cpu(request: RasterRequest) -> RasterResult:
         request.extra_channels,
     )
     contiguous = tuple(None if array is None else array.contiguous() for array in arrays)
-    *planes, radii, means2d = _Rasterize.apply(
+    *planes, radii, means2d, computed = _Rasterize.apply(
         *contiguous,
         request.background.contiguous(),
         camera.viewmat.contiguous(),
         request.means2d_probe,
         shot,
     )
-    return RenderOutput(*planes), RasterInfo(radii=radii, means2d=means2d)
+    info = RasterInfo(radii=radii, means2d=means2d, pixel_splats=computed)
+    return RenderOutput(*planes), info

@@ -154,7 +154,7 @@ class PyRaster {
     raster_.backward(arrays, behind, images, slopes, target, background_target, threads);
   }
 
-  std::int64_t pair_count() const { return raster_.pair_count(); }
+  std::int64_t pixel_splats() const { return raster_.pixel_splats(); }
 
  private:
   emotalk::View view_;
@@ -270,7 +270,7 @@ NB_MODULE(EMOTALK_MODULE, m) {
       .def("backward", &PyRaster::backward, "gaussians"_a, "background"_a, "values"_a,
            "gradients"_a, "wanted"_a, "means2d"_a.none(), "viewmat"_a.none(),
            "background_gradient"_a.none(), "threads"_a)
-      .def_prop_ro("pair_count", &PyRaster::pair_count);
+      .def_prop_ro("pixel_splats", &PyRaster::pixel_splats);
   m.def("hash_forward", &hash_forward, "points"_a, "tables"_a, "out"_a, "resolutions"_a, "sizes"_a,
         "bound"_a, "threads"_a);
   m.def("hash_backward", &hash_backward, "points"_a, "tables"_a, "gradient"_a,

@@ -158,13 +158,15 @@ inline std::uint64_t open_blocks(const TileWork& tile, Vec* transmittance) {
   return open;
 }
 
-// Blends a batch into one block; the sums stay in registers. Returns false once no pixel is open.
+// Blends a batch into one block; the sums stay in registers. Returns false once no pixel is open and
+// adds the number of splats it looked at to `visits`.
 template <int C>
 bool blend_block(const Batch<C>& batch, std::uint64_t splats, Vec px, Vec py, Vec& transmittance,
-                 Vec& alpha_sum, Vec* channel) {
+                 Vec& alpha_sum, Vec* channel, std::int64_t& visits) {
   Vec before = transmittance, total = alpha_sum, blended[C];
   for (int c = 0; c < C; ++c) blended[c] = channel[c];
   bool open = true;
+  visits += __builtin_popcountll(splats);
   for (; splats && open; splats &= splats - 1) {
     const int i = __builtin_ctzll(splats);
     const Vec exponent = batch.local[i].exponent(px, py);
@@ -178,14 +180,16 @@ bool blend_block(const Batch<C>& batch, std::uint64_t splats, Vec px, Vec py, Ve
     for (int c = 0; c < C; ++c) blended[c] = fma(weight, splat(batch.feature[i][c]), blended[c]);
     open = any(greater(before, splat(0.f)));
   }
+  visits -= __builtin_popcountll(splats);
   transmittance = before;
   alpha_sum = total;
   for (int c = 0; c < C; ++c) channel[c] = blended[c];
   return open;
 }
 
+// Returns how many pixels of splats were computed.
 template <int C>
-void blend_tile(const TileWork& tile, TileValues<C>& values) {
+std::int64_t blend_tile(const TileWork& tile, TileValues<C>& values) {
   const Pixels pixels;
   std::uint64_t open = open_blocks(tile, values.transmittance);
   for (int b = 0; b < kBlocks; ++b) {
@@ -193,16 +197,18 @@ void blend_tile(const TileWork& tile, TileValues<C>& values) {
     for (int c = 0; c < C; ++c) values.channel[b][c] = splat(0.f);
   }
   Batch<C> batch;
+  std::int64_t visits = 0;
   for (std::int64_t first = 0; first < tile.count && open; first += batch.kSize) {
     batch.fill(tile, pixels, first);
     for (std::uint64_t left = open; left; left &= left - 1) {
       const int b = __builtin_ctzll(left);
       if (!blend_block<C>(batch, batch.in_block(b), pixels.x[b % kBlockColumns],
                           pixels.y[b / kBlockColumns], values.transmittance[b], values.alpha[b],
-                          values.channel[b]))
+                          values.channel[b], visits))
         open &= ~(std::uint64_t(1) << b);
     }
   }
+  return visits * kLanes;
 }
 
 // Adds what one splat does to the loss through one block to its sums.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <numeric>
 #include <type_traits>
 
 #include "blend.h"
@@ -160,6 +161,7 @@ void Raster::blend(Team& team, const Background& background, const Planes& out) 
   const std::vector<Channel> all = channels(out, nullptr);
   const std::int64_t size = std::int64_t(view_.width) * view_.height;
   transmittance_.resize(size);
+  std::vector<std::int64_t> computed(std::size_t(columns_) * rows_, 0);
   for (std::size_t first = 0; first < all.size(); first += kMaxChannels) {
     const Channel* run = &all[first];
     const int count = static_cast<int>(std::min<std::size_t>(kMaxChannels, all.size() - first));
@@ -171,7 +173,7 @@ void Raster::blend(Team& team, const Background& background, const Planes& out) 
       team.each(std::size_t(columns_) * rows_, [&](std::size_t index) {
         const TileWork tile = work(index, packed.data(), padded);
         TileValues<C> values;
-        blend_tile<C>(tile, values);
+        computed[index] = blend_tile<C>(tile, values);
         const PlaneTile pixels(tile, view_.width);
         for (Vec& through : values.transmittance) through = plus(through);
         if (first == 0) {
@@ -194,6 +196,7 @@ void Raster::blend(Team& team, const Background& background, const Planes& out) 
       });
     });
   }
+  pixel_splats_ = std::accumulate(computed.begin(), computed.end(), std::int64_t(0));
 }
 
 TileWork Raster::work(std::size_t index, const float* features, int stride) const {

@@ -109,7 +109,8 @@ class Raster {
                 const Planes& values, const Planes& gradients, const GaussianGradients& wanted,
                 float* background_gradient, int threads) const;
 
-  std::int64_t pair_count() const { return static_cast<std::int64_t>(pairs_.size()); }
+  // Pixels of splats that the last forward pass computed (for its arithmetic per second).
+  std::int64_t pixel_splats() const { return pixel_splats_; }
 
  private:
   unsigned project(Team& team, const GaussianArrays& gaussians, std::int32_t* radii,
@@ -128,7 +129,7 @@ class Raster {
   void unproject(Team& team, const GaussianArrays& gaussians, const GaussianGradients& wanted,
                  const std::vector<float>& splat_gradients) const;
 
-  std::int64_t count_ = 0;
+  std::int64_t count_ = 0, pixel_splats_ = 0;
   int feature_count_ = 0;
   int columns_ = 0, rows_ = 0;              // tiles
   View view_;

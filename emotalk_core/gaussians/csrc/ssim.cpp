@@ -32,7 +32,7 @@ struct Window {
 };
 
 // The window is symmetric: six products for eleven values.
-void blur_row(const Window& window, const float* padded, int width, float* out) {
+void blur_row(const Window& window, const float* padded, int width, float* __restrict out) {
   const float* w = window.weight;
   for (int x = 0; x < width; ++x) {
     const float* p = padded + x;
@@ -41,13 +41,56 @@ void blur_row(const Window& window, const float* padded, int width, float* out) 
   }
 }
 
-void blur_column(const Window& window, const float* const* rows, int width, float* out) {
+void blur_column(const Window& window, const float* const* rows, int width,
+                 float* __restrict out) {
   const float* w = window.weight;
   const float *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3], *e = rows[4], *f = rows[5],
               *g = rows[6], *h = rows[7], *i = rows[8], *j = rows[9], *k = rows[10];
   for (int x = 0; x < width; ++x)
     out[x] = w[5] * f[x] + w[0] * (a[x] + k[x]) + w[1] * (b[x] + j[x]) + w[2] * (c[x] + i[x]) +
              w[3] * (d[x] + h[x]) + w[4] * (e[x] + g[x]);
+}
+
+// The loops over a row stand in functions of their own with restricted pointers: only then does the
+// compiler know that they do not overlap.
+void products_of_row(const float* __restrict a, const float* __restrict b, int width,
+                     float* __restrict xs, float* __restrict ys, float* __restrict squares,
+                     float* __restrict products) {
+  for (int x = 0; x < width; ++x) {
+    xs[x] = a[x];
+    ys[x] = b[x];
+    squares[x] = a[x] * a[x] + b[x] * b[x];
+    products[x] = a[x] * b[x];
+  }
+}
+
+// SSIM and its derivatives to the blurred maps x, x^2 and x y.
+void compare_row(const float* __restrict xs, const float* __restrict ys,
+                 const float* __restrict squares, const float* __restrict products, int width,
+                 float* __restrict value, float* __restrict to_x, float* __restrict to_xx,
+                 float* __restrict to_xy) {
+  for (int x = 0; x < width; ++x) {
+    const float u = xs[x], v = ys[x], uv = u * v, uu_vv = u * u + v * v;
+    const float luminance = 2.f * uv + kC1, luminance_base = uu_vv + kC1;
+    const float contrast = 2.f * (products[x] - uv) + kC2;
+    const float contrast_base = squares[x] - uu_vv + kC2;
+    const float inverse = 1.f / (luminance_base * contrast_base);
+    const float s = luminance * contrast * inverse;
+    const float by_xx = -s * luminance_base * inverse;
+    const float by_xy = 2.f * luminance * inverse;
+    value[x] = s;
+    to_xx[x] = by_xx;
+    to_xy[x] = by_xy;
+    to_x[x] = 2.f * v * contrast * inverse - 2.f * u * s * contrast_base * inverse -
+              2.f * u * by_xx - v * by_xy;
+  }
+}
+
+void combine_row(const float* __restrict a, const float* __restrict b,
+                 const float* __restrict to_x, const float* __restrict to_xx,
+                 const float* __restrict to_xy, float scale, int width, float* __restrict out) {
+  for (int x = 0; x < width; ++x)
+    out[x] = scale * (to_x[x] + 2.f * a[x] * to_xx[x] + b[x] * to_xy[x]);
 }
 
 // `Maps` planes of rows first..last of an image, and a row of zeros for what lies outside.
@@ -100,17 +143,10 @@ class Band {
     RowStore<kMaps> store(low, high, width_);
     const int stride = width_ + 2 * kReach;
     std::vector<float> padded(std::size_t(kMaps) * stride, 0.f);
-    float *xs = padded.data() + kReach, *ys = xs + stride, *squares = ys + stride,
-          *products = squares + stride;
+    float *xs = padded.data() + kReach, *ys = xs + stride, *squares = ys + stride;
     for (int y = low; y < high; ++y) {
-      const float* a = image_ + std::size_t(y) * width_;
-      const float* b = target_ + std::size_t(y) * width_;
-      for (int x = 0; x < width_; ++x) {
-        xs[x] = a[x];
-        ys[x] = b[x];
-        squares[x] = a[x] * a[x] + b[x] * b[x];
-        products[x] = a[x] * b[x];
-      }
+      products_of_row(image_ + std::size_t(y) * width_, target_ + std::size_t(y) * width_, width_,
+                      xs, ys, squares, squares + stride);
       for (int map = 0; map < kMaps; ++map)
         blur_row(window_, padded.data() + std::size_t(map) * stride, width_, store.row(map, y));
     }
@@ -129,31 +165,16 @@ class Band {
       store.around(map, y, rows);
       blur_column(window_, rows, width_, mean_.data() + std::size_t(map) * width_);
     }
-    const float *xs = mean_.data(), *ys = xs + width_, *squares = ys + width_,
-                *products = squares + width_;
-    float *to_x = derivative_.data() + kReach, *to_xx = to_x + stride, *to_xy = to_xx + stride;
-    float* value = values_.data();
-    for (int x = 0; x < width_; ++x) {
-      const float u = xs[x], v = ys[x], uv = u * v, uu_vv = u * u + v * v;
-      const float luminance = 2.f * uv + kC1, luminance_base = uu_vv + kC1;
-      const float contrast = 2.f * (products[x] - uv) + kC2;
-      const float contrast_base = squares[x] - uu_vv + kC2;
-      const float inverse = 1.f / (luminance_base * contrast_base);
-      const float s = luminance * contrast * inverse;
-      const float by_xx = -s * luminance_base * inverse;
-      const float by_xy = 2.f * luminance * inverse;
-      value[x] = s;
-      to_xx[x] = by_xx;
-      to_xy[x] = by_xy;
-      to_x[x] = 2.f * v * contrast * inverse - 2.f * u * s * contrast_base * inverse -
-                2.f * u * by_xx - v * by_xy;
-    }
+    const float* xs = mean_.data();
+    float* to_x = derivative_.data() + kReach;
+    compare_row(xs, xs + width_, xs + 2 * width_, xs + 3 * width_, width_, values_.data(), to_x,
+                to_x + stride, to_x + 2 * stride);
     if (back)
       for (int map = 0; map < kBackMaps; ++map)
         blur_row(window_, derivative_.data() + std::size_t(map) * stride, width_,
                  back->row(map, y));
     double total = 0;
-    for (int x = 0; x < width_; ++x) total += value[x];
+    for (int x = 0; x < width_; ++x) total += values_[x];
     return total;
   }
 
@@ -164,11 +185,8 @@ class Band {
       back.around(map, y, rows);
       blur_column(window_, rows, width_, blurred + std::size_t(map) * width_);
     }
-    const float* a = image_ + std::size_t(y) * width_;
-    const float* b = target_ + std::size_t(y) * width_;
-    const float *to_x = blurred, *to_xx = to_x + width_, *to_xy = to_xx + width_;
-    for (int x = 0; x < width_; ++x)
-      gradient[x] = scale * (to_x[x] + 2.f * a[x] * to_xx[x] + b[x] * to_xy[x]);
+    combine_row(image_ + std::size_t(y) * width_, target_ + std::size_t(y) * width_, blurred,
+                blurred + width_, blurred + 2 * width_, scale, width_, gradient);
   }
 
   const Window& window_;
