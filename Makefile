@@ -34,7 +34,7 @@ kernels:  ## compile the C++ kernels into the checkout (a missing compiler: the 
 	  || { cat build-kernels.log; exit 1; }
 
 demo: $(STAMP)  ## the whole way on the built-in digital actor: results/demo/report.html
-	$(BIN)/snakemake --cores $(CORES) $(PRESET_FLAG) results/demo/metrics.csv results/demo/report.html
+	$(BIN)/snakemake --cores $(CORES) results/demo/metrics.csv results/demo/report.html $(PRESET_FLAG)
 	@echo; echo "metrics:  results/demo/metrics.csv"; echo "report:   results/demo/report.html (opens offline in any browser)"
 	@echo "pictures: results/demo/report.png results/demo/quality.png; lossless renders in results/demo/renders/emotalk/"
 

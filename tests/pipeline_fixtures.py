@@ -16,5 +16,5 @@ SMOKE = ("--configfile", "presets/smoke.yaml")
 def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a finished run of the true command on the digital actor."""
     folder = copy_checkout(tmp_path_factory.mktemp("smoke"))
-    snakemake(folder, "--cores", "2", *SMOKE, *TARGETS, timeout=1200)
+    snakemake(folder, "--cores", "2", *TARGETS, *SMOKE, timeout=1200)
     return folder

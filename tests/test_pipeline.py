@@ -61,7 +61,7 @@ def test_logs_show_rate_and_time_left(smoke_run: Path) -> None:
 
 def test_a_second_call_does_nothing(smoke_run: Path) -> None:
     begin = time.monotonic()
-    done = snakemake(smoke_run, "--cores", "2", *SMOKE, *TARGETS)
+    done = snakemake(smoke_run, "--cores", "2", *TARGETS, *SMOKE)
     assert "Nothing to be done" in done.stdout
     assert time.monotonic() - begin < 60  # 20 s on a quiet machine
 
@@ -77,7 +77,7 @@ def without_training(smoke_run: Path, folder: Path) -> Path:
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        command("--cores", "2", *SMOKE, *TARGETS),
+        command("--cores", "2", *TARGETS, *SMOKE),
         cwd=folder,
         env=environment(),
         stdout=subprocess.DEVNULL,
@@ -103,7 +103,7 @@ def test_kill_of_everything_then_the_same_command(smoke_run: Path, tmp_path: Pat
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
     assert list((folder / ".snakemake/locks").iterdir()), "a killed run leaves its lock"
-    done = snakemake(folder, "--cores", "2", *SMOKE, *TARGETS, timeout=1200)
+    done = snakemake(folder, "--cores", "2", *TARGETS, *SMOKE, timeout=1200)
     assert "removed the lock" in done.stdout
     logs = [p.read_text() for p in (folder / "results/demo/logs").glob("train_*.log")]
     assert any("continues at step" in text for text in logs), "training went on from its last state"
@@ -123,6 +123,6 @@ def test_kill_of_one_job_then_the_same_command(smoke_run: Path, tmp_path: Path) 
     for job in training_jobs(run)[:1]:
         job.kill()
     assert run.wait(timeout=600) != 0
-    snakemake(folder, "--cores", "2", *SMOKE, *TARGETS, timeout=1200)
+    snakemake(folder, "--cores", "2", *TARGETS, *SMOKE, timeout=1200)
     wanted = (smoke_run / TARGETS[0]).read_bytes()
     assert (folder / TARGETS[0]).read_bytes() == wanted

@@ -57,7 +57,7 @@ def queue(*columns: str) -> list[str]:
 def test_run_with_a_cancelled_job_ends_well(cluster: Path, tmp_path: Path) -> None:
     folder = copy_checkout(tmp_path / "run")
     run = subprocess.Popen(
-        command("--profile", "profiles/slurm", *SMOKE, *TARGETS),
+        command("--profile", "profiles/slurm", *TARGETS, *SMOKE),
         cwd=folder,
         env=environment() | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         stdout=(tmp_path / "out").open("w"),
