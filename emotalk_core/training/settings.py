@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from emotalk_core.errors import ConfigError, explain
@@ -105,85 +105,3 @@ class TrainingSettings:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready dictionary."""
         return asdict(self)
-
-
-_SMALL = {
-    "mouth": TrainingSettings(
-        steps=1500,
-        canonical_steps=250,
-        landmark_steps=600,
-        n_gaussians=1500,
-        max_gaussians=2000,
-        sh_degree=0,
-        lambda_alpha=0.1,
-        lambda_landmark=0.5,
-        lr_networks=2e-3,
-        curriculum_every=2,
-        lip_weight=0.0,
-        eye_weight=0.0,
-    ),
-    "face": TrainingSettings(
-        steps=2400, canonical_steps=250, landmark_steps=800, curriculum_every=15
-    ),
-    "emotion": TrainingSettings(steps=1100, lr_grid=1e-2, lr_networks=3e-3),
-    "avatar": TrainingSettings(steps=500, lr_opacities=1e-2, lr_colours=3e-3),
-}
-_SMOKE_STEPS: dict[str, dict[str, Any]] = {
-    "mouth": {
-        "steps": 100,
-        "canonical_steps": 40,
-        "landmark_steps": 60,
-        "n_gaussians": 600,
-        "max_gaussians": 700,
-    },
-    "face": {
-        "steps": 120,
-        "canonical_steps": 40,
-        "landmark_steps": 100,
-        "n_gaussians": 3000,
-        "max_gaussians": 3300,
-        "densify_from": 50,
-        "densify_every": 50,
-    },
-    "emotion": {"steps": 80},
-    "avatar": {"steps": 40},
-}
-# METHOD 1.3, 2.4, 2.5: 50,000 iterations each and 20,000 for the border fix, at 512 px on a GPU.
-_PAPER_RATES: dict[str, Any] = {
-    "sh_degree": 2,
-    "lr_means": 1.6e-4,
-    "lr_quats": 1e-3,
-    "lr_scales": 3e-3,
-    "lr_opacities": 5e-2,
-    "lr_colours": 2.5e-3,
-    "lr_normals": 2e-4,
-    "lr_networks": 5e-4,
-    "densify_from": 500,
-    "densify_every": 100,
-    "cache_mib": 6144,
-}
-_PAPER_STEPS: dict[str, dict[str, Any]] = {
-    "mouth": {
-        "steps": 47_000,
-        "canonical_steps": 3_000,
-        "landmark_steps": 1_000,
-        "n_gaussians": 10_000,
-        "max_gaussians": 20_000,
-    },
-    "face": {
-        "steps": 47_000,
-        "canonical_steps": 3_000,
-        "landmark_steps": 2_000,
-        "n_gaussians": 20_000,
-        "max_gaussians": 60_000,
-    },
-    "emotion": {"steps": 50_000},
-    "avatar": {"steps": 20_000},
-}
-
-# preset -> stage -> settings
-PRESETS: dict[str, dict[str, TrainingSettings]] = {
-    "smoke": {s: replace(_SMALL[s], **_SMOKE_STEPS[s]) for s in _SMALL},
-    "small": _SMALL,
-    "paper": {s: replace(_SMALL[s], **{**_PAPER_RATES, **_PAPER_STEPS[s]}) for s in _SMALL},
-}
