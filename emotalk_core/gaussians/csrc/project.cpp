@@ -92,15 +92,12 @@ void store_features(const GaussianArrays& gaussians, const View& view, const Geo
     *out++ = gaussians.extra[row * gaussians.extra_count + c];
 }
 
-// Colour gradients (zero where the colour was clamped) to the coefficients and to the basis.
+// Colour gradients to the coefficients and to the basis.
 void sh_back(const GaussianArrays& gaussians, const View& view, const Appearance& a, int lane,
-             std::int64_t row, const float* colours, const float* gradient, float* all,
-             Real* basis_gradient) {
+             std::int64_t row, const float* v, float* all, Real* basis_gradient) {
   const int bands = (view.sh_degree + 1) * (view.sh_degree + 1);
   const float* sh = gaussians.sh + row * gaussians.sh_size * 3;
   float* out = all ? all + row * gaussians.sh_size * 3 : nullptr;
-  float v[3];
-  for (int c = 0; c < 3; ++c) v[c] = colours[c] > 0.f ? gradient[c] : 0.f;
   if (out) std::fill_n(out + 3 * bands, 3 * (gaussians.sh_size - bands), 0.f);
   for (int k = 0; k < bands; ++k) {
     basis_gradient[k][lane] = v[0] * sh[3 * k] + v[1] * sh[3 * k + 1] + v[2] * sh[3 * k + 2];
@@ -199,9 +196,6 @@ unsigned Raster::project(Team& team, const GaussianArrays& gaussians, std::int32
 void Raster::unproject(Team& team, const GaussianArrays& gaussians,
                        const GaussianGradients& wanted,
                        const std::vector<float>& splat_gradients) const {
-  std::vector<std::int32_t> rank_of(count_, -1);
-  for (std::size_t rank = 0; rank < order_.size(); ++rank)
-    rank_of[order_[rank]] = static_cast<std::int32_t>(rank);
   const int width = kMoments + feature_count_;
   const int depth_column = view_.with_normals ? 6 : 3;
   const std::int64_t chunks = chunk_count(count_);
@@ -211,13 +205,11 @@ void Raster::unproject(Team& team, const GaussianArrays& gaussians,
     std::int64_t next = first;
     while (true) {
       Lanes lanes;
-      std::int32_t ranks[kDoubles];
       for (; next < last && lanes.used < kDoubles; ++next) {
-        if (rank_of[next] < 0) {
+        if (!drawn_[next]) {
           zero_row(gaussians, wanted, next);
           continue;
         }
-        ranks[lanes.used] = rank_of[next];
         lanes.index[lanes.used++] = next;
       }
       if (lanes.used == 0) return;
@@ -229,12 +221,11 @@ void Raster::unproject(Team& team, const GaussianArrays& gaussians,
       GeometryGradient v;
       Real basis_gradient[16] = {};
       for (int lane = 0; lane < lanes.used; ++lane) {
-        const float* moments = &splat_gradients[std::size_t(ranks[lane]) * width];
+        const float* moments = &splat_gradients[std::size_t(lanes.index[lane]) * width];
         const float* features = moments + kMoments;
-        const float* colours = &features_[std::size_t(ranks[lane]) * feature_count_];
         load_moments(geometry, moments, lane, v);
-        sh_back(gaussians, view_, appearance, lane, lanes.index[lane], colours, features,
-                wanted.sh, basis_gradient);
+        sh_back(gaussians, view_, appearance, lane, lanes.index[lane], features, wanted.sh,
+                basis_gradient);
         if (view_.with_normals)
           for (int i = 0; i < 3; ++i) v.camera_normal[i][lane] = features[3 + i];
         v.point[2][lane] = features[depth_column];

@@ -42,35 +42,38 @@ class PlaneTile {
   // Block b goes to blocks[b * step].
   void load(const float* plane, Vec* blocks, int step = 1) const {
     const float* source = plane + std::int64_t(tile_.y) * width_ + tile_.x;
-    float buffer[kTile * kTile] = {};
-    std::ptrdiff_t stride = width_;
-    if (!whole_) {
-      for (int y = 0; y < tile_.height; ++y)
-        std::copy_n(source + std::int64_t(y) * width_, tile_.width, buffer + y * kTile);
-      source = buffer;
-      stride = kTile;
+    if (whole_) {
+      load_blocks(source, width_, blocks, step);
+      return;
     }
-    for (int b = 0; b < kBlocks; ++b)
-      blocks[b * step] = load_block(source + at(b, stride), stride);
+    float buffer[kTile * kTile] = {};
+    for (int y = 0; y < tile_.height; ++y)
+      std::copy_n(source + std::int64_t(y) * width_, tile_.width, buffer + y * kTile);
+    load_blocks(buffer, kTile, blocks, step);
   }
 
   void save(float* plane, const Vec* blocks, int step = 1) const {
     float* target = plane + std::int64_t(tile_.y) * width_ + tile_.x;
     if (whole_) {
-      for (int b = 0; b < kBlocks; ++b)
-        store_block(target + at(b, width_), width_, blocks[b * step]);
+      store_blocks(target, width_, blocks, step);
       return;
     }
     float buffer[kTile * kTile];
-    for (int b = 0; b < kBlocks; ++b)
-      store_block(buffer + at(b, kTile), kTile, blocks[b * step]);
+    store_blocks(buffer, kTile, blocks, step);
     for (int y = 0; y < tile_.height; ++y)
       std::copy_n(buffer + y * kTile, tile_.width, target + std::int64_t(y) * width_);
   }
 
  private:
-  static std::ptrdiff_t at(int block, std::ptrdiff_t stride) {
-    return block / kBlockColumns * kBlockHeight * stride + block % kBlockColumns * kBlockWidth;
+  static void load_blocks(const float* source, std::ptrdiff_t stride, Vec* blocks, int step) {
+    for (int row = 0; row < kBlockRows; ++row, source += stride * kBlockHeight)
+      for (int column = 0; column < kBlockColumns; ++column, blocks += step)
+        *blocks = load_block(source + column * kBlockWidth, stride);
+  }
+  static void store_blocks(float* target, std::ptrdiff_t stride, const Vec* blocks, int step) {
+    for (int row = 0; row < kBlockRows; ++row, target += stride * kBlockHeight)
+      for (int column = 0; column < kBlockColumns; ++column, blocks += step)
+        store_block(target + column * kBlockWidth, stride, *blocks);
   }
   const TileWork& tile_;
   int width_;
@@ -142,8 +145,11 @@ unsigned Raster::forward(const GaussianArrays& gaussians, const View& view,
   if (wrong) return wrong;
 
   order_.clear();
-  for (std::int64_t i = 0; i < count_; ++i)
-    if (radii[2 * i] > 0) order_.push_back(static_cast<std::int32_t>(i));
+  drawn_.resize(count_);
+  for (std::int64_t i = 0; i < count_; ++i) {
+    drawn_[i] = radii[2 * i] > 0;
+    if (drawn_[i]) order_.push_back(static_cast<std::int32_t>(i));
+  }
   sort_by_depth(features);
   splats_.resize(order_.size());
   features_.resize(order_.size() * feature_count_);
@@ -219,8 +225,8 @@ void Raster::backward(const GaussianArrays& gaussians, const Background& backgro
                       int threads) const {
   Team team(threads);
   const std::vector<Channel> active = channels(gradients, &values);
-  // Rows of kMoments + feature_count_ sums, one for every visible splat.
-  std::vector<float> splat_gradients(splats_.size() * (kMoments + feature_count_), 0.f);
+  // Rows of kMoments + feature_count_ sums, one for every Gaussian.
+  std::vector<float> splat_gradients(count_ * (kMoments + feature_count_), 0.f);
   if (!active.empty() || gradients.alpha)
     blend_back(team, active, values, gradients, splat_gradients);
   if (background_gradient)
@@ -292,15 +298,19 @@ void Raster::blend_back(Team& team, const std::vector<Channel>& active, const Pl
   }
 }
 
-// Adds up what the tiles found for each splat, always in the same order.
+// Adds up what the tiles found for each splat, always in the same order, and files the sums under
+// the Gaussian's own row. Colours that were clamped at 0 pass no gradient on.
 void Raster::gather(Team& team, const Channel* run, int count, const float* sums, int padded,
                     std::vector<float>& splat_gradients) const {
   constexpr std::size_t kChunk = 512;
-  constexpr std::int64_t kAhead = 24;  // slots lie apart in memory
+  constexpr std::int64_t kAhead = 24;  // slots lie apart in memory, and so do the rows
+  constexpr std::size_t kRowsAhead = 8;
   const std::size_t n = splats_.size();
   const int width = kMoments + feature_count_;
   team.each((n + kChunk - 1) / kChunk, [&](std::size_t chunk) {
     for (std::size_t i = chunk * kChunk; i < std::min(n, (chunk + 1) * kChunk); ++i) {
+      if (i + kRowsAhead < n)
+        __builtin_prefetch(&splat_gradients[std::size_t(order_[i + kRowsAhead]) * width], 1);
       float total[kMoments + kMaxChannels + 2] = {};
       for (std::int64_t k = splat_start_[i]; k < splat_start_[i + 1]; ++k) {
         if (k + kAhead < static_cast<std::int64_t>(slot_of_.size()))
@@ -309,9 +319,13 @@ void Raster::gather(Team& team, const Channel* run, int count, const float* sums
         for (int j = 0; j < padded; j += 4)
           for (int lane = 0; lane < 4; ++lane) total[j + lane] += slot[j + lane];
       }
-      float* out = &splat_gradients[i * width];
+      float* out = &splat_gradients[std::size_t(order_[i]) * width];
       for (int j = 0; j < kMoments; ++j) out[j] += total[j];
-      for (int c = 0; c < count; ++c) out[kMoments + run[c].feature] += total[kMoments + c];
+      for (int c = 0; c < count; ++c) {
+        const bool clamped =
+            run[c].background >= 0 && !(features_[i * feature_count_ + run[c].feature] > 0.f);
+        out[kMoments + run[c].feature] += clamped ? 0.f : total[kMoments + c];
+      }
     }
   });
 }

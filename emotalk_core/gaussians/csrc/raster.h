@@ -134,6 +134,7 @@ class Raster {
   int columns_ = 0, rows_ = 0;              // tiles
   View view_;
   std::vector<float> transmittance_;        // [H, W] what is left behind the last splat
+  std::vector<char> drawn_;                 // [N]
   std::vector<std::int32_t> order_;         // visible Gaussians, front to back
   std::vector<Splat> splats_;               // in that order
   std::vector<float> features_;             // [V, feature_count]
