@@ -33,14 +33,16 @@ def test_metrics_hold_every_method_and_scenario(smoke_run: Path) -> None:
     assert set(table.subject) == {"demo"}
     assert set(table.method) == {"emotalk", *TRIVIAL_METHODS}
     assert set(table[table.method == "emotalk"].scenario) == set(SCENARIOS)
-    assert not table.reference.any(), "a bare install has stand-ins only"
     assert table.evaluator.notna().all()
+    packaged = ~table.evaluator.isin(["pixels-lossless-1", "computed"])
+    assert packaged.any() and not table[packaged].reference.any(), "stand-ins say so"
 
 
 def test_avatar_beats_the_trivial_rows(smoke_run: Path) -> None:
-    table = metrics(smoke_run).set_index(["method", "scenario", "metric"]).value
-    own = table["emotalk", "self_reconstruction", "psnr_full"]
-    assert own > table["mean_frame", "self_reconstruction", "psnr_full"]
+    table = metrics(smoke_run)
+    rows = table[(table["clip"] == "all") & (table.metric == "psnr_full")]
+    value = rows.set_index("method").value
+    assert value["emotalk"] > value["mean_frame"] + 3
 
 
 def test_few_files_no_pickle_nothing_elsewhere(smoke_run: Path) -> None:
