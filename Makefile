@@ -32,11 +32,11 @@ $(DEV): $(STAMP) requirements/dev.in
 install: $(DEV)  ## create .venv, install pinned packages, compile the kernels
 
 kernels:  ## compile the C++ kernels into the checkout (a missing compiler: the slow torch backend is used)
-	$(BIN)/cmake -S . -B build/kernels -G Ninja -DCMAKE_BUILD_TYPE=Release \
-	  -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DPython_EXECUTABLE=$(abspath $(BIN))/python >build-kernels.log 2>&1 \
-	  && $(BIN)/cmake --build build/kernels >>build-kernels.log 2>&1 \
-	  && $(BIN)/cmake --install build/kernels --prefix . >>build-kernels.log 2>&1 \
-	  || { cat build-kernels.log; exit 1; }
+	$(BIN)/cmake -S . -B $(VENV)/kernels -G Ninja -DCMAKE_BUILD_TYPE=Release \
+	  -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DPython_EXECUTABLE=$(abspath $(BIN))/python >$(VENV)/kernels.log 2>&1 \
+	  && $(BIN)/cmake --build $(VENV)/kernels >>$(VENV)/kernels.log 2>&1 \
+	  && $(BIN)/cmake --install $(VENV)/kernels --prefix . >>$(VENV)/kernels.log 2>&1 \
+	  || { cat $(VENV)/kernels.log; exit 1; }
 
 demo: $(STAMP)  ## the whole way on the built-in digital actor: results/demo/report.html
 	$(BIN)/snakemake --cores $(CORES) results/demo/metrics.csv results/demo/report.html $(PRESET_FLAG)

@@ -22,6 +22,7 @@ localrules:
     all,
     collect_metrics,
     measure_action_units,
+    synthesize_all_sentences,
 
 
 rule all:

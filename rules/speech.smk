@@ -35,3 +35,8 @@ rule synthesize_sentence:
         code=code_version("speech.synthesis.stage"),
     script:
         "../workflow_scripts/synthesize_sentence.py"
+
+
+rule synthesize_all_sentences:
+    input:
+        expand("results/common/speech/sentence_{index:02d}.wav", index=range(1, 11)),

@@ -56,5 +56,4 @@ def test_packaged_models_are_pinned() -> None:
 def test_every_rule_names_the_core_environment() -> None:
     for path in sorted((ROOT / "rules").glob("*.smk")):
         text = path.read_text()
-        rules = re.findall(r"^rule (\w+):", text, flags=re.MULTILINE)
-        assert text.count("conda:\n        ENV") == len(rules), path.name
+        assert text.count("conda:\n        ENV") == text.count("    script:\n"), path.name
