@@ -31,7 +31,7 @@ $(DEV): $(STAMP) requirements/dev.in
 
 install: $(DEV)  ## create .venv, install pinned packages, compile the kernels
 
-kernels:  ## compile the C++ kernels into the checkout (a missing compiler: the slow torch backend is used)
+kernels:  ## compile the C++ kernels into the checkout (without a compiler: EMOTALK_NO_KERNELS=1, slow)
 	$(BIN)/cmake -S . -B $(VENV)/kernels -G Ninja -DCMAKE_BUILD_TYPE=Release \
 	  -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DPython_EXECUTABLE=$(abspath $(BIN))/python >$(VENV)/kernels.log 2>&1 \
 	  && $(BIN)/cmake --build $(VENV)/kernels >>$(VENV)/kernels.log 2>&1 \

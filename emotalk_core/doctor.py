@@ -54,7 +54,7 @@ def examine() -> Iterator[Finding]:
     yield from _weights()
     for program, use in (
         ("sbatch", "profiles/slurm"),
-        ("FeatureExtraction", "OpenFace action units"),
+        ("FeatureExtraction", "never called here; give its CSV as action_units.openface_csv"),
     ):
         where = shutil.which(program)
         yield Finding(f"program {program}", "ok" if where else "absent", f"optional: {use}")
@@ -80,4 +80,5 @@ def _weights() -> Iterator[Finding]:
         note = f"sha256 {entry.sha256}"
         if state != "present":
             note += f"; optional, {entry.stand_in} stands in; look-up folder {weights_folder()}"
+        note += f"; used for {entry.used_for}"
         yield Finding(f"weights {entry.name}", state, note)

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from emotalk_core.errors import WeightsError
-
 TABLE = Path(__file__).parent / "weights.toml"
 FOLDER_VARIABLE = "EMOTALK_WEIGHTS"  # folder of weight files; default: data/weights
 
@@ -48,21 +46,3 @@ def state_of(entry: WeightFile) -> str:
         return "missing"
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return "present" if digest == entry.sha256 else "wrong hash"
-
-
-def weight_path(name: str) -> Path:
-    """Path of a weight file whose bytes are the published ones.
-
-    Raises:
-        WeightsError: absent or other bytes; says sha256, licence, where it is published and what
-            stands in for it.
-    """
-    entry = weight_files()[name]
-    state = state_of(entry)
-    if state == "present":
-        return weights_folder() / entry.file
-    raise WeightsError(
-        f"weights={name}: {state} at {weights_folder() / entry.file} (sha256 {entry.sha256}, "
-        f"{entry.licence}, published at {entry.published}); put the file there, or let "
-        f"{entry.stand_in} stand in for it"
-    )
