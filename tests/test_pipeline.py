@@ -89,9 +89,10 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def wait_for_state(folder: Path, run: subprocess.Popen[bytes]) -> None:
-    """Wait until a training stage has saved a state in the middle."""
+    """Wait until a training stage has saved a whole state (a name with a dot is still written)."""
     for _ in range(1200):
-        if list((folder / "results/demo/avatars").rglob("*state*")):
+        found = (folder / "results/demo/avatars").rglob("*state*")
+        if any(not path.name.startswith(".") for path in found):
             return
         assert run.poll() is None, "the run ended before a training state was seen"
         time.sleep(0.1)

@@ -29,7 +29,7 @@ THREAD_VARIABLES = (
     "OPENBLAS_NUM_THREADS",
     "NUMBA_NUM_THREADS",
 )
-WATCH_SECONDS = 2.0  # how soon a job notices that its run was killed
+WATCH_SECONDS = 0.5  # how soon a job notices that its run was killed
 
 
 class Job:
