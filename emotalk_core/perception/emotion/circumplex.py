@@ -42,8 +42,41 @@ EXPRESSION_WEIGHTS = {
     "eyeBlink": (0.0, -0.8),
 }
 # One-sided corners of the mouth are what FACS calls contempt; the network has no such class, so
-# that share is taken from its neutral one.
-CONTEMPT_GAIN = 2.0
+# that share is taken from its neutral and happy ones.
+CONTEMPT_GAIN = 3.0
+
+# Readings relative to rest, set on the digital actor (benchmarks/emotion.py, docs/emotion.md).
+# Share of neutral in a face at rest; the other classes share what is left.
+REST_NEUTRAL = 0.4
+POSTERIOR_FLOOR = 0.005  # added to both posteriors: below, the network's numbers are rounding
+CONTRAST = 1.3  # exponent of the ratio to rest: the network under-reacts to faces that speak
+# Least-squares gains from the mean of both readings to the actor's (valence, arousal): each of the
+# two readings sees only a part of a face's motion.
+GAINS = (1.3, 1.7)
+
+
+def rest_prior() -> Float[np.ndarray, " 7"]:
+    """What a face at rest is read as, by definition: mostly neutral, the rest even."""
+    prior = np.full(len(CLASSES), (1 - REST_NEUTRAL) / (len(CLASSES) - 1))
+    prior[CLASSES.index("neutral")] = REST_NEUTRAL
+    return prior
+
+
+def relative_posterior(
+    posterior: Float[np.ndarray, "*T 7"], rest: Float[np.ndarray, " 7"]
+) -> Float[np.ndarray, "*T 7"]:
+    """Posterior with the person's own rest taken out: ratios to rest times `rest_prior`.
+
+    A face that looks afraid or stern at rest is read as neutral at rest, and what its posterior
+    gains is read as what it is. Bayes' rule with the person's rest for the network's prior.
+
+    Args:
+        posterior: of the network.
+        rest: the same for the person at rest.
+    """
+    ratio = (posterior + POSTERIOR_FLOOR) / (rest + POSTERIOR_FLOOR)
+    weights: np.ndarray = rest_prior() * ratio**CONTRAST
+    return weights / weights.sum(axis=-1, keepdims=True)
 
 
 def class_circumplex(posterior: Float[np.ndarray, "*T 7"]) -> Float[np.ndarray, "*T 2"]:
@@ -74,19 +107,30 @@ def expression_circumplex(
     return total
 
 
-def eight_classes(
-    posterior: Float[np.ndarray, "*T 7"],
-    expression: Float[np.ndarray, "*T 52"],
-    names: tuple[str, ...],
-) -> Float[np.ndarray, "*T 8"]:
-    """Posterior in the order of `POSTERIOR_COLUMNS`, contempt split off neutral."""
+def corner_asymmetry(
+    expression: Float[np.ndarray, "*T 52"], names: tuple[str, ...]
+) -> Float[np.ndarray, "*T"]:
+    """How much more the left corner of the mouth is drawn up or in than the right one."""
     column = {name: i for i, name in enumerate(names)}
-    corners = expression[..., column["mouthSmileLeft"]] + expression[..., column["mouthDimpleLeft"]]
-    others = (
-        expression[..., column["mouthSmileRight"]] + expression[..., column["mouthDimpleRight"]]
+    left, right = (
+        expression[..., column[f"mouthSmile{side}"]] + expression[..., column[f"mouthDimple{side}"]]
+        for side in ("Left", "Right")
     )
-    share = np.clip(CONTEMPT_GAIN * np.abs(corners - others), 0, 1)
+    return left - right
+
+
+def eight_classes(
+    posterior: Float[np.ndarray, "*T 7"], asymmetry: Float[np.ndarray, "*T"]
+) -> Float[np.ndarray, "*T 8"]:
+    """Posterior in the order of `POSTERIOR_COLUMNS`, contempt split off neutral and happy.
+
+    Args:
+        posterior: in the order of `CLASSES`.
+        asymmetry: `corner_asymmetry` minus that of the person at rest.
+    """
+    share = np.clip(CONTEMPT_GAIN * np.abs(asymmetry), 0, 1)
     by_name = {name: posterior[..., i] for i, name in enumerate(CLASSES)}
-    by_name["contempt"] = by_name["neutral"] * share
-    by_name["neutral"] = by_name["neutral"] * (1 - share)
+    by_name["contempt"] = (by_name["neutral"] + by_name["happy"]) * share
+    for name in ("neutral", "happy"):
+        by_name[name] = by_name[name] * (1 - share)
     return np.stack([by_name[name] for name in POSTERIOR_COLUMNS], axis=-1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,10 +14,13 @@ from jaxtyping import Float, UInt8
 from emotalk_core.actor.face_model import landmark_basis
 from emotalk_core.media.tables import read_arrays, read_table
 from emotalk_core.perception.emotion.circumplex import (
-    POSTERIOR_COLUMNS,
+    GAINS,
     class_circumplex,
+    corner_asymmetry,
     eight_classes,
     expression_circumplex,
+    relative_posterior,
+    rest_prior,
 )
 from emotalk_core.perception.emotion.classes import (
     CLASSES,
@@ -26,8 +30,9 @@ from emotalk_core.perception.emotion.classes import (
 )
 from emotalk_core.perception.tracking.single_frame import SingleFrameFitter
 
-READER_ID = f"{CLASSIFIER_ID}+expression-1"
+READER_ID = f"{CLASSIFIER_ID}+expression-2"
 STANDING_FOR = "EmoNet valence, arousal and 8 classes"
+NETWORK_COLUMN = "network_{}"  # columns of valence_arousal.csv with the network's own posterior
 
 
 @dataclass(frozen=True)
@@ -36,46 +41,77 @@ class SubjectRest:
 
     Attributes:
         neutral: landmarks at rest, metres, world (track.npz).
-        circumplex: median of the unshifted (valence, arousal) over the subject's clip.
+        posterior: the class network's posterior at rest.
+        formula: (valence, arousal) of the expression formula at rest.
+        asymmetry: of the corners of the mouth at rest.
     """
 
     neutral: Float[np.ndarray, "478 3"]
-    circumplex: tuple[float, float] = (0.0, 0.0)
+    posterior: Float[np.ndarray, " 7"]
+    formula: tuple[float, float] = (0.0, 0.0)
+    asymmetry: float = 0.0
 
 
 def average_rest() -> SubjectRest:
     """Rest of the average person: for a face that nothing is known about."""
-    return SubjectRest(landmark_basis()[0].astype(np.float64))
+    return SubjectRest(landmark_basis()[0].astype(np.float64), rest_prior())
+
+
+def rest_of_readings(
+    neutral: Float[np.ndarray, "478 3"],
+    posterior: Float[np.ndarray, "T 7"],
+    expression: Float[np.ndarray, "T 52"],
+    names: tuple[str, ...],
+) -> SubjectRest:
+    """Rest as the median over frames of a person who is mostly at rest.
+
+    Args:
+        neutral: the person's landmarks at rest, metres.
+        posterior: of the class network.
+        expression: coefficients of the same frames.
+        names: of the coefficients.
+    """
+    middle = np.median(posterior, axis=0)
+    valence, arousal = np.median(expression_circumplex(expression, names), axis=0).tolist()
+    return SubjectRest(
+        neutral.astype(np.float64),
+        middle / middle.sum(),
+        (valence, arousal),
+        float(np.median(corner_asymmetry(expression, names))),
+    )
 
 
 def subject_rest(track: Path, valence_arousal: Path) -> SubjectRest:
     """Rest of a subject from the artifacts of the tracking and emotion reading stages."""
-    arrays = read_arrays(track, ("neutral", "expression", "expression_names"))
-    names = tuple(arrays["expression_names"].tolist())
-    table = read_table(valence_arousal, [f"p_{name}" for name in POSTERIOR_COLUMNS])
-    posterior = np.stack([table[f"p_{name}"].to_numpy() for name in POSTERIOR_COLUMNS], axis=1)
-    readings = combined_circumplex(
-        seven_classes(posterior), arrays["expression"].astype(np.float64), names
+    arrays = read_arrays(track, ("neutral", "expression", "expression_names", "valid"))
+    columns = [NETWORK_COLUMN.format(name) for name in CLASSES]
+    posterior = read_table(valence_arousal, columns)[columns].to_numpy(dtype=np.float64)
+    seen = arrays["valid"].astype(bool)
+    return rest_of_readings(
+        arrays["neutral"],
+        posterior[seen],
+        arrays["expression"][seen].astype(np.float64),
+        tuple(arrays["expression_names"].tolist()),
     )
-    median = np.median(readings, axis=0)
-    return SubjectRest(arrays["neutral"].astype(np.float64), (float(median[0]), float(median[1])))
 
 
-def seven_classes(posterior: Float[np.ndarray, "*T 8"]) -> Float[np.ndarray, "*T 7"]:
-    """The network's own classes back from the eight columns of the table."""
-    column = {name: i for i, name in enumerate(POSTERIOR_COLUMNS)}
-    result = posterior[..., [column[name] for name in CLASSES]].copy()
-    result[..., CLASSES.index("neutral")] += posterior[..., column["contempt"]]
-    return result
-
-
-def combined_circumplex(
+def relative_reading(
     posterior: Float[np.ndarray, "*T 7"],
     expression: Float[np.ndarray, "*T 52"],
     names: tuple[str, ...],
-) -> Float[np.ndarray, "*T 2"]:
-    """Mean of the two independent readings: classes of the picture, formula of the geometry."""
-    return (class_circumplex(posterior) + expression_circumplex(expression, names)) / 2
+    rest: SubjectRest,
+) -> tuple[Float[np.ndarray, "*T 2"], Float[np.ndarray, "*T 8"]]:
+    """(valence, arousal) in -1..1 and the eight classes, both relative to the person at rest.
+
+    The mean of two independent readings (classes of the picture, formula of the geometry) times
+    gains that were set on the digital actor.
+    """
+    classes = relative_posterior(posterior, rest.posterior)
+    by_class = class_circumplex(classes) - class_circumplex(rest_prior())
+    by_formula = expression_circumplex(expression, names) - rest.formula
+    circumplex = np.clip((by_class + by_formula) / 2 * GAINS, -1, 1)
+    asymmetry = corner_asymmetry(expression, names) - rest.asymmetry
+    return circumplex, eight_classes(classes, asymmetry)
 
 
 class EmotionReader:
@@ -93,6 +129,32 @@ class EmotionReader:
         self._fitter = SingleFrameFitter.of_person(self._rest.neutral)
         self._classes = ExpressionClasses()
         self._is_open = False
+
+    @classmethod
+    def from_neutral_frames(
+        cls,
+        frames: Iterable[UInt8[np.ndarray, "H W 3"]],
+        landmarks: Iterable[Float[np.ndarray, "478 3"]],
+        neutral: Float[np.ndarray, "478 3"] | None = None,
+    ) -> EmotionReader:
+        """The reader of a person of whom a few calm frames are at hand but no pipeline run.
+
+        Args:
+            frames: RGB, the person at rest (speaking is fine).
+            landmarks: of the frames, as the detector gives them.
+            neutral: the person's landmarks at rest, metres; the average person's without it.
+        """
+        start = average_rest() if neutral is None else replace(average_rest(), neutral=neutral)
+        reader = cls(start)
+        posteriors, expressions = [], []
+        with reader:
+            for frame, points in zip(frames, landmarks):
+                posteriors.append(reader._classes.posterior(upright_face(frame, points)))
+                expressions.append(reader._fitter.fit(points, frame.shape[1], frame.shape[0]))
+        names = reader._fitter.names
+        return cls(
+            rest_of_readings(start.neutral, np.stack(posteriors), np.stack(expressions), names)
+        )
 
     @classmethod
     def from_subject(cls, track: Path, valence_arousal: Path) -> EmotionReader:
@@ -125,6 +187,8 @@ class EmotionReader:
     ) -> tuple[float, float, Float[np.ndarray, " 8"]]:
         """Valence and arousal in -1..1 and the posterior of `POSTERIOR_COLUMNS`.
 
+        All are relative to the rest that the reader was made with.
+
         Args:
             frame: RGB.
             landmarks: px with relative depth, as the detector gives them.
@@ -133,8 +197,8 @@ class EmotionReader:
         if expression is None:
             expression = self._fitter.fit(landmarks, frame.shape[1], frame.shape[0])
         self._open()
-        names = self._fitter.names
         posterior = self._classes.posterior(upright_face(frame, landmarks))
-        reading = combined_circumplex(posterior, expression, names)
-        valence, arousal = np.clip(reading - self._rest.circumplex, -1, 1)
-        return float(valence), float(arousal), eight_classes(posterior, expression, names)
+        circumplex, classes = relative_reading(
+            posterior, expression, self._fitter.names, self._rest
+        )
+        return float(circumplex[0]), float(circumplex[1]), classes

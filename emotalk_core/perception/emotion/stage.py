@@ -14,12 +14,14 @@ from threadpoolctl import threadpool_limits
 from emotalk_core.media import progress
 from emotalk_core.media.tables import check_length, read_arrays, read_manifest, write_table
 from emotalk_core.media.video import VideoReader, expect_frames
-from emotalk_core.perception.emotion.circumplex import POSTERIOR_COLUMNS, eight_classes
-from emotalk_core.perception.emotion.classes import ExpressionClasses, upright_face
+from emotalk_core.perception.emotion.circumplex import POSTERIOR_COLUMNS
+from emotalk_core.perception.emotion.classes import CLASSES, ExpressionClasses, upright_face
 from emotalk_core.perception.emotion.reader import (
+    NETWORK_COLUMN,
     READER_ID,
     STANDING_FOR,
-    combined_circumplex,
+    relative_reading,
+    rest_of_readings,
 )
 from emotalk_core.perception.emotion.settings import EmotionReaderSettings
 
@@ -35,7 +37,9 @@ def read_emotion(
     settings: EmotionReaderSettings,
     threads: int = 1,
 ) -> None:
-    """Write valence and arousal (-1..1, relative to the clip's median) and class posterior.
+    """Write valence, arousal (-1..1) and eight classes, relative to the clip's median face.
+
+    The network's own posterior stands beside them: from it the person's rest is read again.
 
     Args:
         manifest: of the ingest stage.
@@ -51,7 +55,7 @@ def read_emotion(
     """
     facts = read_manifest(manifest)
     expect_frames(video, facts.n_frames, "ingest")
-    arrays = read_arrays(track, ("landmarks", "expression", "expression_names", "valid"))
+    arrays = read_arrays(track, ("landmarks", "neutral", "expression", "expression_names", "valid"))
     check_length("track.npz", len(arrays["valid"]), facts.n_frames, "tracking")
     logger.warning("emotion: %s stands for %s", READER_ID, STANDING_FOR)
     with threadpool_limits(threads):
@@ -62,10 +66,9 @@ def read_emotion(
     if smooth > 0:
         expression = gaussian_filter1d(expression, smooth, axis=0, mode="nearest")
     names = tuple(arrays["expression_names"].tolist())
-    reading = combined_circumplex(posterior, expression, names)
-    rest = np.median(reading[arrays["valid"]], axis=0)
-    circumplex = np.clip(reading - rest, -1, 1)
-    classes = eight_classes(posterior, expression, names)
+    seen = arrays["valid"].astype(bool)
+    rest = rest_of_readings(arrays["neutral"], posterior[seen], expression[seen], names)
+    circumplex, classes = relative_reading(posterior, expression, names, rest)
     table = pd.DataFrame(
         {
             "frame": np.arange(facts.n_frames),
@@ -73,6 +76,7 @@ def read_emotion(
             "valence": circumplex[:, 0],
             "arousal": circumplex[:, 1],
             **{f"p_{name}": classes[:, i] for i, name in enumerate(POSTERIOR_COLUMNS)},
+            **{NETWORK_COLUMN.format(n): posterior[:, i] for i, n in enumerate(CLASSES)},
         }
     )
     write_table(valence_arousal, table)

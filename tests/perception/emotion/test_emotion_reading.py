@@ -9,16 +9,20 @@ import pytest
 from emotalk_core.actor.face_model import landmark_basis
 from emotalk_core.media.tables import write_arrays, write_table
 from emotalk_core.perception.emotion.circumplex import (
+    CONTEMPT_GAIN,
     POSTERIOR_COLUMNS,
     class_circumplex,
+    corner_asymmetry,
     eight_classes,
     expression_circumplex,
+    relative_posterior,
+    rest_prior,
 )
 from emotalk_core.perception.emotion.classes import CLASSES, ExpressionClasses, upright_face
 from emotalk_core.perception.emotion.reader import (
+    NETWORK_COLUMN,
     EmotionReader,
-    combined_circumplex,
-    seven_classes,
+    relative_reading,
     subject_rest,
 )
 from emotalk_core.perception.landmarks import topology as tp
@@ -56,14 +60,29 @@ def test_expression_formula_worked_by_hand() -> None:
     assert frown == pytest.approx([-0.9, 0.6])
 
 
-def test_contempt_is_taken_from_neutral_and_given_back() -> None:
-    posterior = np.array([0.1, 0.0, 0.1, 0.1, 0.1, 0.1, 0.5])
-    even = eight_classes(posterior, coefficients(), NAMES)
-    uneven = eight_classes(posterior, coefficients(mouthDimpleLeft=0.25), NAMES)
+def test_contempt_is_taken_from_neutral_and_happy() -> None:
+    posterior = np.array([0.1, 0.0, 0.1, 0.2, 0.1, 0.1, 0.4])
+    even = eight_classes(posterior, np.array(0.0))
+    uneven = eight_classes(posterior, np.array(-0.5 / CONTEMPT_GAIN))
     contempt, neutral = (POSTERIOR_COLUMNS.index(n) for n in ("contempt", "neutral"))
-    assert even[contempt] == 0 and uneven[contempt] == pytest.approx(0.25)
-    assert uneven.sum() == pytest.approx(1) and uneven[neutral] == pytest.approx(0.25)
-    assert seven_classes(uneven) == pytest.approx(posterior)
+    assert even[contempt] == 0 and uneven[contempt] == pytest.approx(0.3)
+    assert uneven.sum() == pytest.approx(1) and uneven[neutral] == pytest.approx(0.2)
+
+
+def test_corner_asymmetry_is_signed() -> None:
+    assert corner_asymmetry(coefficients(mouthDimpleLeft=0.2), NAMES) == pytest.approx(0.2)
+    assert corner_asymmetry(coefficients(mouthSmileRight=0.3), NAMES) == pytest.approx(-0.3)
+
+
+def test_a_face_that_looks_afraid_at_rest_is_neutral_at_rest() -> None:
+    rest = np.array([0.1, 0.0, 0.55, 0.02, 0.13, 0.0, 0.2])  # mostly fear
+    assert relative_posterior(rest, rest) == pytest.approx(rest_prior())
+    smiling = np.array([0.05, 0.0, 0.35, 0.42, 0.05, 0.0, 0.13])
+    found = relative_posterior(smiling, rest)
+    assert CLASSES[int(found.argmax())] == "happy" and found.sum() == pytest.approx(1)
+    assert class_circumplex(found)[0] > 0.4
+    many = relative_posterior(np.stack([rest, smiling]), rest)
+    assert many[1] == pytest.approx(found)
 
 
 def test_crop_levels_the_eyes_and_keeps_the_box() -> None:
@@ -104,23 +123,33 @@ def test_single_frames_give_the_expression_of_a_known_person() -> None:
 def test_reader_is_relative_to_the_subjects_median(tmp_path: Path) -> None:
     frames = 5
     expression = np.tile(coefficients(mouthSmileLeft=0.3, mouthSmileRight=0.3), (frames, 1))
-    posterior = np.zeros((frames, 8))
-    posterior[:, POSTERIOR_COLUMNS.index("happy")] = 1
-    table = pd.DataFrame(posterior, columns=[f"p_{n}" for n in POSTERIOR_COLUMNS])
+    posterior = np.zeros((frames, 7))
+    posterior[:, CLASSES.index("happy")] = 1
+    table = pd.DataFrame(posterior, columns=[NETWORK_COLUMN.format(n) for n in CLASSES])
     write_table(tmp_path / "va.csv", table)
     write_arrays(
         tmp_path / "track.npz",
         neutral=landmark_basis()[0],
         expression=expression,
         expression_names=np.array(NAMES),
+        valid=np.ones(frames, dtype=bool),
     )
     rest = subject_rest(tmp_path / "track.npz", tmp_path / "va.csv")
-    assert rest.circumplex == pytest.approx(((0.74 + 0.3) / 2, (0.31 + 0.15) / 2))
-    frame = np.random.default_rng(0).integers(0, 255, (256, 256, 3), dtype=np.uint8)
-    points = seen_face(expression[0])
-    with EmotionReader(rest) as relative, EmotionReader() as absolute:
-        here, there = relative.read(frame, points), absolute.read(frame, points)
-        raw = combined_circumplex(seven_classes(there[2]), np.zeros(52), NAMES)
-    assert here[0] == pytest.approx(there[0] - rest.circumplex[0], abs=1e-6)
-    assert here[2].sum() == pytest.approx(1, abs=1e-4) and raw.shape == (2,)
+    assert rest.formula == pytest.approx((0.3, 0.15))
+    assert rest.posterior.tolist() == posterior[0].tolist() and rest.asymmetry == 0
+    here, classes = relative_reading(posterior[0], expression[0], NAMES, rest)
+    assert here == pytest.approx([0, 0], abs=1e-9)
+    assert classes[POSTERIOR_COLUMNS.index("neutral")] == pytest.approx(rest_prior()[-1])
+
+
+def test_a_few_calm_frames_are_enough_for_a_reader() -> None:
+    rng = np.random.default_rng(0)
+    frame = rng.integers(0, 255, (256, 256, 3), dtype=np.uint8)
+    points = seen_face(coefficients(mouthSmileLeft=0.3, mouthSmileRight=0.3))
+    with EmotionReader.from_neutral_frames([frame] * 3, [points] * 3) as reader:
+        valence, arousal, classes = reader.read(frame, points)
+        smiling = seen_face(coefficients(mouthSmileLeft=0.8, mouthSmileRight=0.8))
+        assert reader.read(frame, smiling)[0] > 0.1
+    assert (valence, arousal) == pytest.approx((0, 0), abs=1e-6)
+    assert classes.sum() == pytest.approx(1, abs=1e-4)
     assert EmotionReader.standing_for.startswith("EmoNet")
