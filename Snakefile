@@ -20,7 +20,6 @@ include: "rules/report.smk"
 
 localrules:
     all,
-    collect_metrics,
     measure_action_units,
     synthesize_all_sentences,
 

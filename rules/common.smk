@@ -60,7 +60,6 @@ CLIP = [name for name in list(FILES)[:13] if name not in ("audio", "background")
 wildcard_constraints:
     subject="[A-Za-z0-9_-]+",
     method="|".join(METHODS),
-    scenario="|".join(SCENARIOS),
 
 
 def settings(*path):

@@ -1,7 +1,10 @@
-"""Renders of the three scenarios, their scores beside the trivial rows, and the subject's metrics.csv."""
+"""Renders of the three scenarios, their scores, and the subject's metrics.csv with the trivial rows.
+
+One job renders and one scores all scenarios of a method: a plan over a thousand subjects stays quick.
+"""
 
 
-rule render_scenario:
+rule render_scenarios:
     input:
         **artifacts(
             "manifest",
@@ -13,12 +16,13 @@ rule render_scenario:
             "speech",
         ),
         checkpoint=f"{SUBJECT}/avatars/{{method}}/avatar.safetensors",
-        driving=lambda wildcards: driving_sounds(wildcards.scenario),
+        driving=driving_sounds("cross_audio"),
+        emotion_audio=driving_sounds("emotion")[0],
     output:
-        render=f"{SUBJECT}/renders/{{method}}/{{scenario}}.mkv",
-        render_table=f"{SUBJECT}/renders/{{method}}/{{scenario}}.csv",
+        renders=[f"{SUBJECT}/renders/{{method}}/{s}.mkv" for s in SCENARIOS],
+        render_tables=[f"{SUBJECT}/renders/{{method}}/{s}.csv" for s in SCENARIOS],
     log:
-        f"{SUBJECT}/logs/render_scenario_{{method}}_{{scenario}}.log",
+        f"{SUBJECT}/logs/render_scenarios_{{method}}.log",
     conda:
         ENV
     threads: CONFIG["threads"]["render"]
@@ -30,7 +34,7 @@ rule render_scenario:
         device=DEVICE,
         code=code_version("serving.stage"),
     script:
-        "../workflow_scripts/render_scenario.py"
+        "../workflow_scripts/render_scenarios.py"
 
 
 rule score_method:
@@ -65,7 +69,7 @@ rule score_method:
         "../workflow_scripts/score_method.py"
 
 
-rule score_baselines:
+rule collect_metrics:
     input:
         **artifacts(
             "manifest",
@@ -76,10 +80,12 @@ rule score_baselines:
             "valence_arousal",
             "audio",
         ),
+        scores=[f"{SUBJECT}/scores/{m}.csv" for m in METHODS],
     output:
-        scores=f"{SUBJECT}/scores/baselines.csv",
+        **artifacts("metrics"),
+        baselines=f"{SUBJECT}/scores/baselines.csv",
     log:
-        f"{SUBJECT}/logs/score_baselines.log",
+        f"{SUBJECT}/logs/collect_metrics.log",
     conda:
         ENV
     threads: 1
@@ -88,27 +94,6 @@ rule score_baselines:
     params:
         settings=settings("evaluation"),
         seed=SEED,
-        code=code_version("evaluation.stage"),
-    script:
-        "../workflow_scripts/score_baselines.py"
-
-
-rule collect_metrics:
-    input:
-        scores=[
-            *[f"{SUBJECT}/scores/{m}.csv" for m in METHODS],
-            f"{SUBJECT}/scores/baselines.csv",
-        ],
-    output:
-        **artifacts("metrics"),
-    log:
-        f"{SUBJECT}/logs/collect_metrics.log",
-    conda:
-        ENV
-    threads: 1
-    resources:
-        mem_mb=memory(500),
-    params:
         code=code_version("evaluation.stage"),
     script:
         "../workflow_scripts/collect_metrics.py"

@@ -13,7 +13,7 @@ from tests.pipeline_tools import copy_checkout, planned_rules, snakemake
 
 pytestmark = pytest.mark.pipeline
 
-SCORES = {"render_scenario": 3, "score_method": 1, "collect_metrics": 1}
+SCORES = {"render_scenarios": 1, "score_method": 1, "collect_metrics": 1}
 AFTER_EMOTION = {"train_emotion": 1, "train_avatar": 1, **SCORES}
 AFTER_NORMALS = {
     "estimate_normals": 1,
@@ -30,7 +30,7 @@ PERCEPTION = {
     "read_emotion": 1,
     "extract_speech_features": 1,
 }
-WHOLE_SUBJECT = {"ingest": 1, **PERCEPTION, **AFTER_NORMALS, "score_baselines": 1}
+WHOLE_SUBJECT = {"ingest": 1, **PERCEPTION, **AFTER_NORMALS}
 
 
 @pytest.fixture(scope="module")

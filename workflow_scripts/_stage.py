@@ -47,8 +47,11 @@ class Job:
 
     def inputs(self, name: str) -> list[Path]:
         """Paths of a named list of inputs."""
-        value = getattr(self._snakemake.input, name, [])
-        return [Path(value)] if isinstance(value, str) else [Path(v) for v in value]
+        return _listed(getattr(self._snakemake.input, name, []))
+
+    def outputs(self, name: str) -> list[Path]:
+        """Paths of a named list of outputs."""
+        return _listed(getattr(self._snakemake.output, name))
 
     def paths(self, *names: str) -> dict[str, Path]:
         """Several named inputs or outputs as keyword arguments; an output wins over an input."""
@@ -71,6 +74,11 @@ class Job:
     def settings(self, kind: type[Settings], param: str = "settings") -> Settings:
         """The rule's own config block as a checked settings record."""
         return kind(**json.loads(getattr(self.params, param)))
+
+
+def _listed(value: str | list[str]) -> list[Path]:
+    """Paths of one file or several (the engine gives a list of one as text)."""
+    return [Path(value)] if isinstance(value, str) else [Path(v) for v in value]
 
 
 def _watch_run() -> None:

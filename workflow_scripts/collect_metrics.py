@@ -1,10 +1,23 @@
-"""Rule collect_metrics: all score rows of a subject in one tidy table."""
+"""Rule collect_metrics: the trivial rows beside every method's scores in one tidy table."""
 
 from _stage import stage
 
 with stage(snakemake) as job:
-    from emotalk_core.evaluation.stage import collect_metrics
+    from emotalk_core.evaluation.settings import EvaluationSettings
+    from emotalk_core.evaluation.stage import collect_metrics, score_baselines
 
+    baselines = job.output("baselines")
+    score_baselines(
+        subject=job.wildcards["subject"],
+        **job.paths("manifest", "video", "regions", "track", "action_units"),
+        **job.paths("valence_arousal", "audio"),
+        scores=baselines,
+        settings=job.settings(EvaluationSettings),
+        seed=job.params.seed,
+        threads=job.threads,
+    )
     collect_metrics(
-        subject=job.wildcards["subject"], scores=job.inputs("scores"), metrics=job.output("metrics")
+        subject=job.wildcards["subject"],
+        scores=[*job.inputs("scores"), baselines],
+        metrics=job.output("metrics"),
     )

@@ -121,7 +121,7 @@ def read_render_table(path: Path, manifest: Manifest) -> pd.DataFrame:
                 "source_frame",
                 got,
                 f"wanted frames of the clip, 0..{manifest.n_frames - 1}",
-                "delete it so that rule render_scenario makes it again",
+                "delete it so that rule render_scenarios makes it again",
             )
         )
     table["clip"] = table["clip"].astype(str)
@@ -139,11 +139,11 @@ def check_render(
     if len(reader) != len(table):
         raise ArtifactError(
             f"{render}: has {len(reader)} frames, its table has {len(table)} rows; scores of "
-            "unequal lengths are refused, delete both so that rule render_scenario makes them again"
+            "unequal lengths are refused, delete both so that rule render_scenarios runs again"
         )
     if (reader.width, reader.height) != (manifest.width, manifest.height):
         raise ArtifactError(
             f"{render}: is {reader.width}x{reader.height}, the clip is "
-            f"{manifest.width}x{manifest.height}; delete it so that rule render_scenario "
+            f"{manifest.width}x{manifest.height}; delete it so that rule render_scenarios "
             "makes it again"
         )

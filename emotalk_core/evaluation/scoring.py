@@ -217,7 +217,7 @@ def check_clips(table: pd.DataFrame) -> None:
     if len(runs) != len(set(runs)) or (ALL_CLIPS in runs and len(runs) > 1):
         raise ArtifactError(
             f"render table: clip={runs}: wanted one run of rows a clip and no clip named "
-            f"{ALL_CLIPS!r}; delete it so that rule render_scenario makes it again"
+            f"{ALL_CLIPS!r}; delete it so that rule render_scenarios makes it again"
         )
 
 
