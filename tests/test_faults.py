@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.pipeline_tools import copy_checkout, snakemake
+from tests.video_tools import babble, face_frame, write_clip
 
 pytestmark = pytest.mark.pipeline
 
@@ -73,3 +77,27 @@ def test_unreadable_video(checkout: Path, content: bytes, words: str) -> None:
 def test_missing_video_is_named(checkout: Path) -> None:
     text = run(checkout, "results/obama/manifest.json")
     assert "data/obama.mp4" in text
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a file system of 1 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("needs root and the right to mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_full_disk(checkout: Path, small_disk: Path, tmp_path: Path) -> None:
+    frames = [face_frame(k, 360, 480) for k in range(110)]
+    write_clip(tmp_path / "face.mp4", frames, sound=babble(4.4))
+    (checkout / "results").mkdir()
+    (checkout / "results/full").symlink_to(small_disk)
+    subject = {"full": {"video": str(tmp_path / "face.mp4")}}
+    text = run(checkout, "results/full/manifest.json", subject)
+    assert "No space left" in text and "free disk space" in text
+    left = [p for p in small_disk.rglob("*") if p.is_file()]
+    assert {p.suffix for p in left} <= {".log"}

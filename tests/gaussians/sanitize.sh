@@ -4,6 +4,7 @@
 set -euo pipefail
 python=$(realpath --no-symlinks "${PYTHON:-.venv/bin/python}")
 build=build/sanitize
+mkdir -p build
 cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DEMOTALK_SANITIZE=ON \
   -DPython_EXECUTABLE="$python" >"$build.log" 2>&1 || { cat "$build.log"; exit 1; }
 cmake --build "$build" -j "$(nproc)" >>"$build.log" 2>&1 || { cat "$build.log"; exit 1; }
