@@ -9,7 +9,13 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from emotalk_core.weights import state_of, weight_files, weights_folder
+from emotalk_core.weights import (
+    USABLE,
+    expected_hash,
+    state_of,
+    weight_files,
+    weights_folder,
+)
 
 PACKAGES = (
     "torch",
@@ -77,8 +83,8 @@ def _backends() -> Iterator[Finding]:
 def _weights() -> Iterator[Finding]:
     for entry in weight_files().values():
         state = state_of(entry)
-        note = f"sha256 {entry.sha256}"
-        if state != "present":
+        note = f"sha256 {expected_hash(entry) or 'not published'}; {entry.licence}"
+        if state not in USABLE:
             note += f"; optional, {entry.stand_in} stands in; look-up folder {weights_folder()}"
-        note += f"; used for {entry.used_for}"
+        note += f"; for {entry.config}"
         yield Finding(f"weights {entry.name}", state, note)

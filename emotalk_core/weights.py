@@ -1,30 +1,83 @@
-"""Optional weight files by name and sha256: where they lie and whether the bytes are right."""
+"""Weight files of others by name: where they lie, whether their bytes are right, what else is used.
+
+A name comes in; a checked path, a refusal, or None (use the stand-in) goes out. Reading a file is
+`media.weight_files`.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import logging
 import os
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
+
+from emotalk_core.errors import WeightsError
+
+logger = logging.getLogger(__name__)
 
 TABLE = Path(__file__).parent / "weights.toml"
 FOLDER_VARIABLE = "EMOTALK_WEIGHTS"  # folder of weight files; default: data/weights
+PINS = "pins.json"  # name -> sha256 of files that the user has taken as right
+STAND_IN, ERROR = "stand_in", "error"  # values of weights.on_missing
+PRESENT, UNVERIFIED, MISSING = "present", "unverified", "missing"
+WRONG_HASH, TRUNCATED = "wrong hash", "truncated"
+USABLE = (PRESENT, UNVERIFIED)
 
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One optional file of others' weights; never shipped, used when the user has put it there."""
+    """One optional file of others' weights; never shipped, used when the user has put it there.
+
+    Attributes:
+        name: how this project calls it.
+        file: name inside the weights folder.
+        n_bytes: published size; 0: not published.
+        sha256: published hash, in full or the leading digits that the file's own name carries; "":
+            not published, then the first file that loads is pinned.
+        licence: of the weights, as far as it is stated.
+        forbids: what a user must not do with them, in plain words.
+        home: page where they are published.
+        url: address that `snakemake weights` fetches; "": only by hand.
+        used_by: rules or options that read it.
+        config: the word that chooses it, "block.key=word".
+        stand_in: what is used when it is absent.
+        network: "module:Class" that it loads into; "" where the file is a program of its own.
+    """
 
     name: str
     file: str
     n_bytes: int
     sha256: str
     licence: str
-    published: str
-    used_for: str
+    forbids: str
+    home: str
+    url: str
+    used_by: str
+    config: str
     stand_in: str
+    network: str
+
+
+@dataclass(frozen=True)
+class WeightSettings:
+    """Config block `weights`.
+
+    Attributes:
+        on_missing: "stand_in" (go on with the packaged part, said in log, table and report) or
+            "error" (stop with the message).
+        fetch: names that `snakemake weights` fetches; empty: all that the configuration uses.
+        accepted_licences: licences that you have read and accept; only such files are fetched.
+    """
+
+    on_missing: str = STAND_IN
+    fetch: tuple[str, ...] = ()
+    accepted_licences: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=1)
@@ -39,10 +92,137 @@ def weights_folder() -> Path:
     return Path(os.environ.get(FOLDER_VARIABLE, "data/weights"))
 
 
+def path_of(entry: WeightFile) -> Path:
+    """Where one weight file belongs."""
+    return weights_folder() / entry.file
+
+
+def sha256_of(path: Path) -> str:
+    """Hex sha256 of a file's bytes."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def pins() -> dict[str, str]:
+    """Hashes that the user has taken as right, by name."""
+    path = weights_folder() / PINS
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise WeightsError(
+            f"{path}: not readable ({error}); delete it, then pin your files again with "
+            "`emotalk weights --pin NAME`"
+        ) from error
+
+
+def pin(entry: WeightFile) -> str:
+    """Take the file that lies there as the right one from now on; returns its hash."""
+    digest = sha256_of(path_of(entry))
+    path = weights_folder() / PINS
+    temporary = path.with_name(f".{os.getpid()}.{PINS}")
+    temporary.write_text(json.dumps({**pins(), entry.name: digest}, indent=1, sort_keys=True))
+    temporary.replace(path)
+    return digest
+
+
+def expected_hash(entry: WeightFile) -> str:
+    """The pinned hash, else the published one; "" where there is none."""
+    return pins().get(entry.name) or entry.sha256
+
+
 def state_of(entry: WeightFile) -> str:
-    """`present`, `missing` or `wrong hash` for one entry."""
-    path = weights_folder() / entry.file
+    """`present`, `unverified` (no hash is known), `missing`, `truncated` or `wrong hash`."""
+    path = path_of(entry)
     if not path.is_file():
-        return "missing"
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return "present" if digest == entry.sha256 else "wrong hash"
+        return MISSING
+    expected = expected_hash(entry)
+    if expected and sha256_of(path).startswith(expected):
+        return PRESENT
+    if entry.n_bytes and path.stat().st_size < entry.n_bytes:
+        return TRUNCATED
+    return WRONG_HASH if expected else UNVERIFIED
+
+
+def message(entry: WeightFile, state: str, on_missing: str = STAND_IN) -> str:
+    """What is wrong with one file, where it comes from, and what happens now."""
+    known = expected_hash(entry)
+    source = f"`snakemake weights` or {entry.url}" if entry.url else f"by hand from {entry.home}"
+    then = (
+        f"using {entry.stand_in} instead"
+        if on_missing == STAND_IN
+        else "stopped, since weights.on_missing is error"
+    )
+    return (
+        f"weights {entry.name}: {state}: {path_of(entry)} (wanted for {entry.config}; sha256 "
+        f"{known or 'not published'}; licence {entry.licence}; forbids: {entry.forbids}; get it: "
+        f"{source}); {then}"
+    )
+
+
+def refuse(entry: WeightFile, state: str, on_missing: str) -> None:
+    """Warn that the stand-in is used, or stop.
+
+    Raises:
+        WeightsError: `on_missing` is "error".
+    """
+    text = message(entry, state, on_missing)
+    if on_missing != STAND_IN:
+        raise WeightsError(text)
+    logger.warning("%s", text)
+
+
+def known_weights(name: str) -> WeightFile:
+    """The entry of that name.
+
+    Raises:
+        WeightsError: no such name.
+    """
+    table = weight_files()
+    if name not in table:
+        raise WeightsError(f"weights={name}: unknown; known: {', '.join(sorted(table))}")
+    return table[name]
+
+
+def find_weights(name: str, on_missing: str = STAND_IN) -> Path | None:
+    """Path of a weight file whose bytes are right; None (with a warning) for the stand-in.
+
+    Raises:
+        WeightsError: it is missing, truncated or altered, and `on_missing` is "error".
+    """
+    entry = known_weights(name)
+    state = state_of(entry)
+    if state in USABLE:
+        return path_of(entry)
+    refuse(entry, state, on_missing)
+    return None
+
+
+def wanted_by(block: str, settings: Mapping[str, Any]) -> list[WeightFile]:
+    """The weight files that a config block's words choose."""
+    found = []
+    for entry in weight_files().values():
+        key, _, word = entry.config.partition("=")
+        room, _, name = key.rpartition(".")
+        if room == block and settings.get(name) == word:
+            found.append(entry)
+    return found
+
+
+def weights_param(config: Mapping[str, Any], *blocks: str) -> str:
+    """A rule's param: what its blocks choose and which bytes lie there; "" where nothing is chosen.
+
+    A file that is put there, altered or removed thus reruns exactly the rules that read it.
+    """
+    entries = [entry for block in blocks for entry in wanted_by(block, config[block])]
+    if not entries:
+        return ""
+    files = {}
+    for entry in entries:
+        state = state_of(entry)
+        files[entry.name] = sha256_of(path_of(entry)) if state in USABLE else state
+    return json.dumps({"on_missing": config["weights"]["on_missing"], "files": files})
+
+
+def on_missing_of(param: str) -> str:
+    """The policy inside a rule's param."""
+    return str(json.loads(param)["on_missing"]) if param else STAND_IN
