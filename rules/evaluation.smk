@@ -54,6 +54,7 @@ rule score_method:
         emotion_audio=driving_sounds("emotion")[0],
     output:
         scores=f"{SUBJECT}/scores/{{method}}.csv",
+        terms=f"{SUBJECT}/scores/{{method}}.npz",
     log:
         f"{SUBJECT}/logs/score_method_{{method}}.log",
     conda:
@@ -84,6 +85,7 @@ rule collect_metrics:
     output:
         **artifacts("metrics"),
         baselines=f"{SUBJECT}/scores/baselines.csv",
+        baselines_terms=f"{SUBJECT}/scores/baselines.npz",
     log:
         f"{SUBJECT}/logs/collect_metrics.log",
     conda:

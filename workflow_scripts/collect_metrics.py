@@ -12,6 +12,7 @@ with stage(snakemake) as job:
         **job.paths("manifest", "video", "regions", "track", "action_units"),
         **job.paths("valence_arousal", "audio"),
         scores=baselines,
+        terms=job.output("baselines_terms"),
         settings=job.settings(EvaluationSettings),
         seed=job.params.seed,
         threads=job.threads,

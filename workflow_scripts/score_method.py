@@ -11,7 +11,7 @@ with stage(snakemake) as job:
         subject=job.wildcards["subject"],
         method=job.wildcards["method"],
         **job.paths("manifest", "video", "regions", "track", "action_units"),
-        **job.paths("valence_arousal", "audio", "scores"),
+        **job.paths("valence_arousal", "audio", "scores", "terms"),
         renders={frames.stem: (frames, table) for frames, table in pairs},
         clip_audio={path.stem: path for path in job.inputs("driving")},
         emotion_audio=job.input("emotion_audio"),

@@ -226,6 +226,11 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
+def model_files() -> list[Path]:
+    """The packaged data files."""
+    return [DATA / "face_model.npz", DATA / "landmarks478.npz"]
+
+
 @cache
 def load_face_model() -> FaceModel:
     """Read the packaged face model once; every caller shares the arrays and must not write to them.
@@ -233,8 +238,7 @@ def load_face_model() -> FaceModel:
     Raises:
         ArtifactError: the data files are missing or broken.
     """
-    raw = _read_arrays(DATA / "face_model.npz")
-    landmarks = _read_arrays(DATA / "landmarks478.npz")
+    raw, landmarks = (_read_arrays(path) for path in model_files())
     names = tuple(str(n) for n in raw["expression_names"])
     gain = np.array([BROW_GAIN if n.startswith("brow") else 1.0 for n in names], np.float32)
     metres = AXES * np.float32(DECIMETRE)

@@ -12,7 +12,7 @@ import pandas as pd
 from emotalk_core.errors import ArtifactError
 from emotalk_core.evaluation.baselines import COMPUTED
 from emotalk_core.evaluation.metrics.registry import load_metrics
-from emotalk_core.types.metrics import METRIC_COLUMNS, SCENARIOS
+from emotalk_core.types.metrics import METRIC_COLUMNS, SCORED_SCENARIOS
 
 KEY = ["scenario", "method", "clip", "metric", "evaluator"]
 TEXT = ("subject", "method", "scenario", "clip", "metric", "evaluator", "frames_sha256")
@@ -26,7 +26,7 @@ def _problem(table: pd.DataFrame, subject: str) -> str:
         return f"columns {missing} are missing"
     if (foreign := sorted(set(table["subject"]) - {subject})) != []:
         return f"rows of subject {foreign}, wanted only {subject}"
-    if (unknown := sorted(set(table["scenario"]) - set(SCENARIOS))) != []:
+    if (unknown := sorted(set(table["scenario"]) - set(SCORED_SCENARIOS))) != []:
         return f"unknown scenarios {unknown}"
     if (unknown := sorted(set(table["metric"]) - set(load_metrics()))) != []:
         return f"metrics {unknown} are not in the registry"

@@ -16,7 +16,7 @@ from emotalk_core.evaluation.face_points import MOUTH_POINTS
 from emotalk_core.media.tables import check_length, read_arrays, read_manifest, read_table
 from emotalk_core.media.video import VideoReader
 from emotalk_core.types.manifest import Manifest
-from emotalk_core.types.regions import HEAD, region_mask
+from emotalk_core.types.regions import HEAD, TORSO, region_mask
 
 RENDER_COLUMNS = ("frame", "clip", "source_frame", "audio_frame", "valence", "arousal")
 MARGIN_SHARE = 4 / 256  # of the picture's height: widens (head) or narrows (head_inner) the mask
@@ -30,17 +30,24 @@ class TrueFrame:
     source: UInt8[np.ndarray, "H W 3"]
     head: Bool[np.ndarray, "H W"]
     head_inner: Bool[np.ndarray, "H W"]
+    seam: Bool[np.ndarray, "H W"]
     mouth_box: tuple[int, int, int, int]
 
 
-def head_masks(
-    labels: UInt8[np.ndarray, "H W"],
-) -> tuple[Bool[np.ndarray, "H W"], Bool[np.ndarray, "H W"]]:
-    """Head of a label map, dilated and eroded by 1/64 of the height."""
+Mask = Bool[np.ndarray, "H W"]
+
+
+def head_masks(labels: UInt8[np.ndarray, "H W"]) -> tuple[Mask, Mask, Mask]:
+    """Head of a label map dilated and eroded by 1/64 of the height, and the seam to the body.
+
+    The seam is the band that lies within 1/64 of the height of both head and body.
+    """
     mask = region_mask(labels, HEAD).astype(np.uint8)
+    body = region_mask(labels, TORSO).astype(np.uint8)
     radius = max(1, round(labels.shape[0] * MARGIN_SHARE))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    return cv2.dilate(mask, disc).astype(bool), cv2.erode(mask, disc).astype(bool)
+    head = cv2.dilate(mask, disc).astype(bool)
+    return head, cv2.erode(mask, disc).astype(bool), head & cv2.dilate(body, disc).astype(bool)
 
 
 def mouth_box(
@@ -100,9 +107,8 @@ class SubjectFrames:
 
     def __getitem__(self, index: int) -> TrueFrame:
         picture = self._video[index]
-        head, inner = head_masks(self._regions[index])
         box = mouth_box(self._landmarks[index], *picture.shape[:2])
-        return TrueFrame(picture, head, inner, box)
+        return TrueFrame(picture, *head_masks(self._regions[index]), box)
 
 
 def read_render_table(path: Path, manifest: Manifest) -> pd.DataFrame:

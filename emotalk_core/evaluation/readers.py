@@ -1,17 +1,20 @@
-"""The evaluators that look at faces: one RGB frame in, landmarks, action units and emotion out."""
+"""The evaluators that look at pictures: RGB frames in, what metrics need to know of them out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
-from emotalk_core.evaluation.audio_lips import RIDGE_ID, RIDGE_STANDING_FOR
+from emotalk_core.errors import WeightsError
+from emotalk_core.evaluation.evaluators import PACKAGED, Evaluator
 from emotalk_core.evaluation.face_points import lid_opening, lip_opening
 from emotalk_core.evaluation.metrics.base import EMOTION, SELF, EvaluatorKind, FaceReading
 from emotalk_core.media.tables import read_arrays
@@ -21,41 +24,15 @@ from emotalk_core.perception.action_units.packaged import (
     action_units,
     eye_closure,
 )
-from emotalk_core.perception.action_units.packaged import READER_ID as UNITS_ID
-from emotalk_core.perception.action_units.packaged import STANDING_FOR as UNITS_STANDING_FOR
 from emotalk_core.perception.emotion.reader import EmotionReader as PackagedEmotion
+from emotalk_core.perception.identity import IdentityReader, create_identity
 from emotalk_core.perception.landmarks.packaged import FaceMeshLandmarks
 from emotalk_core.perception.tracking.single_frame import SingleFrameFitter
 
+logger = logging.getLogger(__name__)
+PIXEL_KINDS = ("image", "perceptual", "lpips")  # evaluators of whole pictures
 Frame = UInt8[np.ndarray, "H W 3"]
 Landmarks = Float[np.ndarray, "478 3"]
-
-
-@dataclass(frozen=True)
-class Evaluator:
-    """Who measured.
-
-    Attributes:
-        id: goes into the evaluator column.
-        standing_for: the paper's network that it replaces, "" where it is the paper's own measure.
-    """
-
-    id: str
-    standing_for: str = ""
-
-    @property
-    def reference(self) -> bool:
-        """True only where the measure is the paper's own."""
-        return not self.standing_for
-
-
-PACKAGED: Mapping[EvaluatorKind, Evaluator] = {
-    "image": Evaluator("pixels-lossless-1"),
-    "landmarks": Evaluator(FaceMeshLandmarks.id, FaceMeshLandmarks.standing_for),
-    "lip_audio": Evaluator(f"{FaceMeshLandmarks.id}+{RIDGE_ID}", RIDGE_STANDING_FOR),
-    "action_units": Evaluator(f"{FaceMeshLandmarks.id}+{UNITS_ID}", UNITS_STANDING_FOR),
-    "emotion": Evaluator(PackagedEmotion.id, PackagedEmotion.standing_for),
-}
 
 
 class LandmarkReader(Protocol):
@@ -84,18 +61,81 @@ class EmotionReader(Protocol):
         ...
 
 
+class PictureDistance(Protocol):
+    """A perceptual distance by a network."""
+
+    def distance(self, render: Frame, truth: Frame) -> float:
+        """0 for equal pictures."""
+        ...
+
+
+@dataclass(frozen=True)
+class DrivenClip:
+    """Frames of one clip and the sound that drove them: what a sync expert judges.
+
+    Attributes:
+        frames: gives the clip's frames afresh at every call (a pixel expert reads them).
+        landmarks: [T,478,3] px; nan in frames without a face.
+        sound: 16 kHz mono wav.
+        audio_frames: [T] which 25 fps frame of the sound each frame heard.
+    """
+
+    frames: Callable[[], Iterable[Frame]]
+    landmarks: Float[np.ndarray, "T 478 3"]
+    sound: Path
+    audio_frames: Int[np.ndarray, " T"]
+
+
+class SyncExpert(Protocol):
+    """Distances of lips and sound by an expert that had no part in training."""
+
+    def distances(self, clip: DrivenClip) -> Float[np.ndarray, "T S"]:
+        """Distance of every frame to the sound shifted by -(S-1)/2 .. (S-1)/2 frames.
+
+        A row is nan where the frame cannot be judged (no face, clip too short).
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class FaceReaders:
-    """The evaluators of one run; units and emotion are read only where a scenario needs them."""
+    """The evaluators of one run; those that a scenario does not need are None.
 
-    landmarks: LandmarkReader
+    A picture that was read before is not read again: the mean frame is one picture, and the truth's
+    render is its own source.
+    """
+
+    landmarks: LandmarkReader | None
     action_units: ActionUnitReader | None
     emotion: EmotionReader | None
     evaluators: Mapping[EvaluatorKind, Evaluator]
+    identity: IdentityReader | None = None
+    lpips: PictureDistance | None = None
+    sync: Mapping[EvaluatorKind, SyncExpert] = field(default_factory=dict)
+    _known: dict[tuple[bytes, bool, bool], FaceReading | None] = field(default_factory=dict)
 
-    def read(self, frame: Frame, with_emotion: bool = True) -> FaceReading | None:
-        """What the evaluators see in one frame; None where no face is found."""
-        points = self.landmarks.detect(frame)
+    def read(
+        self, frame: Frame, with_emotion: bool = True, with_identity: bool = False
+    ) -> FaceReading | None:
+        """What the evaluators see in one frame; None where no face is found or looked for."""
+        if self.landmarks is None:
+            return None
+        with_emotion = with_emotion and self.emotion is not None
+        with_identity = with_identity and self.identity is not None
+        digest = hashlib.blake2b(frame.tobytes(), digest_size=16).digest()
+        key = (digest, with_emotion, with_identity)
+        if key not in self._known:
+            reading = self._read(self.landmarks, frame, with_emotion)
+            if reading is not None and with_identity and self.identity is not None:
+                embedding = self.identity.embed(frame, reading.landmarks)
+                reading = replace(reading, identity=embedding)
+            self._known[key] = reading
+        return self._known[key]
+
+    def _read(
+        self, landmarks: LandmarkReader, frame: Frame, with_emotion: bool
+    ) -> FaceReading | None:
+        points = landmarks.detect(frame)
         if points is None:
             return None
         units = self.action_units.read(frame, points) if self.action_units is not None else {}
@@ -135,11 +175,26 @@ class PackagedActionUnits:
         return {**units, "AU45": MAX_INTENSITY * float(closure)}
 
 
+def open_identity() -> IdentityReader | None:
+    """The identity network; None with a warning where it is not installed."""
+    try:
+        return create_identity()
+    except WeightsError as error:
+        logger.warning("%s; the metric `identity` is left out", error)
+        return None
+
+
+def pixel_readers(readers: FaceReaders) -> FaceReaders:
+    """The evaluators that compare pictures and look for no face."""
+    pictures = {k: e for k, e in readers.evaluators.items() if k in PIXEL_KINDS}
+    return FaceReaders(None, None, None, pictures, lpips=readers.lpips)
+
+
 @contextmanager
 def open_readers(
     scenario: str, track: Path, valence_arousal: Path, n_train: int
 ) -> Iterator[FaceReaders]:
-    """The packaged evaluators, opened for one scenario of one subject.
+    """The evaluators that this machine has, opened for one scenario of one subject.
 
     Landmarks are read frame by frame without memory of the frame before, so that a reading depends
     on its own picture only. Action units and emotion are opened where the scenario has metrics of
@@ -151,10 +206,6 @@ def open_readers(
         emotion = None
         if scenario == EMOTION:
             emotion = stack.enter_context(PackagedEmotion.from_subject(track, valence_arousal))
-        yield FaceReaders(landmarks, units, emotion, PACKAGED)
-
-
-def known_evaluators(ids: Sequence[str]) -> list[tuple[str, str]]:
-    """(id, what it stands in for) of evaluator ids, "" for measures that replace nothing."""
-    table = {e.id: e.standing_for for e in PACKAGED.values()}
-    return [(i, table.get(i, "")) for i in ids]
+        identity = open_identity()
+        evaluators = {k: e for k, e in PACKAGED.items() if k != "identity" or identity is not None}
+        yield FaceReaders(landmarks, units, emotion, evaluators, identity)

@@ -1,4 +1,4 @@
-"""Frames of one method and scenario in, metric rows with intervals out."""
+"""Frames of one method and scenario in, terms of every metric and metric rows out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import logging
 import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,8 @@ from jaxtyping import Float, UInt8
 
 from emotalk_core.emotion.circle import evaluation_points
 from emotalk_core.errors import ArtifactError
-from emotalk_core.evaluation.frames import SubjectFrames
+from emotalk_core.evaluation.evaluators import Evaluator
+from emotalk_core.evaluation.frames import TrueFrame
 from emotalk_core.evaluation.intervals import BootstrapSettings, bootstrap_interval
 from emotalk_core.evaluation.metrics.base import (
     EMOTION,
@@ -25,11 +28,15 @@ from emotalk_core.evaluation.metrics.base import (
     Terms,
 )
 from emotalk_core.evaluation.metrics.registry import scenario_metrics
-from emotalk_core.evaluation.readers import Evaluator, FaceReaders
+from emotalk_core.evaluation.readers import DrivenClip, FaceReaders
 from emotalk_core.media.progress import Progress
+from emotalk_core.media.video import FramesHash
 from emotalk_core.types.metrics import MetricRow
 
 logger = logging.getLogger(__name__)
+Frames = Iterable[UInt8[np.ndarray, "H W 3"]]
+# Frames of one table row range; called once to read and once to measure, so it must start afresh.
+FrameSource = Callable[[Sequence[int]], Frames]
 ALL_CLIPS = "all"  # the clip column of a row over every frame of a scenario
 HISTORY = 2  # frames a metric may look back (second differences)
 SAME_POINT = 0.02  # a target this close to one of the 12 points is that point (table rounding)
@@ -40,15 +47,27 @@ class ScoredClip:
     """Terms of one clip.
 
     Attributes:
-        terms: metric -> terms of the frames that could be measured, in time order.
-        n_frames: frames of the clip; the difference to len(terms) was not measurable.
+        terms: (metric, evaluator kind) -> [n_frames,K]; nan rows could not be measured.
         n_faces: frames in which a face was found.
     """
 
     name: str
-    terms: Mapping[str, list[Terms]]
+    terms: Mapping[tuple[str, EvaluatorKind], Float[np.ndarray, "n K"]]
     n_frames: int
     n_faces: int
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What the face evaluators saw in the frames of a table, and the hashes of those frames.
+
+    Attributes:
+        faces: of every frame, None without a face.
+        hashes: clip (and ALL_CLIPS) -> frames_sha256.
+    """
+
+    faces: Sequence[FaceReading | None]
+    hashes: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -57,16 +76,20 @@ class Subject:
 
     Attributes:
         name: subject column.
-        frames: the subject's own frames.
+        truth: gives the subject's own frame of an index.
         readers: the evaluators.
         expected_lips: clip -> lip opening at every audio frame as the sound lets expect; clips
             without one get no lip_audio_r.
+        sounds: clip -> the wav that drove it; clips without one get no sync scores.
+        identity_every: the person is recognised in every n-th frame of a clip.
     """
 
     name: str
-    frames: SubjectFrames
+    truth: Callable[[int], TrueFrame]
     readers: FaceReaders
-    expected_lips: Mapping[str, Float[np.ndarray, " A"]]
+    expected_lips: Mapping[str, Float[np.ndarray, " A"]] = field(default_factory=dict)
+    sounds: Mapping[str, Path] = field(default_factory=dict)
+    identity_every: int = 1
 
 
 def target_label(valence: float, arousal: float) -> str:
@@ -80,42 +103,105 @@ def target_label(valence: float, arousal: float) -> str:
     return nearest.label if distance <= SAME_POINT else ""
 
 
+def clip_rows(table: pd.DataFrame) -> dict[str, list[int]]:
+    """Row numbers of every clip, in order of appearance."""
+    names = table["clip"].to_numpy()
+    return {str(n): np.flatnonzero(names == n).tolist() for n in dict.fromkeys(names)}
+
+
+def _asked_for_identity(table: pd.DataFrame, every: int) -> list[bool]:
+    """Whether each row is an `every`-th frame of its clip."""
+    return (table.groupby("clip", sort=False).cumcount() % every == 0).tolist()
+
+
+def read_faces(frames: Frames, table: pd.DataFrame, subject: Subject, label: str) -> Readings:
+    """Read every frame of a table once."""
+    hashes = {name: FramesHash() for name in (ALL_CLIPS, *table["clip"].unique())}
+    faces = []
+    progress = Progress(f"{label}: reading faces", len(table), logger)
+    asked = _asked_for_identity(table, subject.identity_every)
+    for frame, clip, who in zip(frames, table["clip"], asked, strict=True):
+        for name in {ALL_CLIPS, clip}:
+            hashes[name].add(frame)
+        faces.append(subject.readers.read(frame, with_identity=who))
+        progress.step()
+    if subject.readers.landmarks is not None:
+        found, total = sum(face is not None for face in faces), len(faces)
+        missed = 100 * (total - found) / max(total, 1)
+        text = "%s: face found in %d of %d frames (%.1f %% missed)"
+        logger.info(text, label, found, total, missed)
+    return Readings(faces, {name: value.hexdigest() for name, value in hashes.items()})
+
+
+def sync_distances(
+    source: FrameSource, table: pd.DataFrame, subject: Subject, faces: Sequence[FaceReading | None]
+) -> list[dict[str, Terms]]:
+    """What every sync expert says about each row of a table; {} where none can."""
+    found: list[dict[str, Terms]] = [{} for _ in faces]
+    nowhere = np.full((478, 3), np.nan)
+    for clip, rows in clip_rows(table).items():
+        if clip not in subject.sounds:
+            continue
+        readings = [faces[i] for i in rows]
+        driven = DrivenClip(
+            partial(source, rows),
+            np.stack([nowhere if r is None else r.landmarks for r in readings]),
+            subject.sounds[clip],
+            table["audio_frame"].to_numpy()[rows].astype(np.int64),
+        )
+        for kind, expert in subject.readers.sync.items():
+            for row, distances in zip(rows, expert.distances(driven), strict=True):
+                if np.isfinite(distances).all():
+                    found[row][kind] = tuple(distances.tolist())
+    return found
+
+
 def gather_evidence(
-    frames: Iterable[UInt8[np.ndarray, "H W 3"]],
+    frames: Frames,
     table: pd.DataFrame,
     subject: Subject,
     scenario: str,
+    faces: Sequence[FaceReading | None],
+    sync: Sequence[Mapping[str, Terms]],
 ) -> Iterator[FrameEvidence]:
     """Pair every rendered frame with its source frame, its targets and the readings of both."""
-    cache: dict[int, FaceReading | None] = {}
     before: tuple[FrameEvidence, ...] = ()
-    for frame, row in zip(frames, table.to_dict("records"), strict=True):
-        index, clip = int(row["source_frame"]), str(row["clip"])
-        valence, arousal = float(row["valence"]), float(row["arousal"])
+    asked = _asked_for_identity(table, subject.identity_every)
+    for number, (frame, row) in enumerate(zip(frames, table.to_dict("records"), strict=True)):
+        clip, valence, arousal = str(row["clip"]), float(row["valence"]), float(row["arousal"])
         if before and before[-1].clip != clip:
             before = ()
-        true = subject.frames[index]
-        if index not in cache:
-            cache[index] = subject.readers.read(true.source, with_emotion=False)
+        true = subject.truth(int(row["source_frame"]))
         evidence = FrameEvidence(
             clip=clip,
             render=frame,
             source=true.source,
             head=true.head,
             head_inner=true.head_inner,
+            seam=true.seam,
             mouth_box=true.mouth_box,
-            face=subject.readers.read(frame),
-            source_face=cache[index],
+            face=faces[number],
+            source_face=subject.readers.read(
+                true.source, with_emotion=False, with_identity=asked[number]
+            ),
             valence=valence,
             arousal=arousal,
             label=target_label(valence, arousal) if scenario == EMOTION else "",
             lip_opening_from_audio=_expected(
                 subject.expected_lips.get(clip), int(row["audio_frame"])
             ),
+            sync_distances=sync[number],
+            lpips=_lpips(subject.readers, frame, true.source),
             before=before,
         )
         yield evidence
         before = (*before, replace(evidence, before=()))[-HISTORY:]
+
+
+def _lpips(
+    readers: FaceReaders, frame: UInt8[np.ndarray, "H W 3"], truth: UInt8[np.ndarray, "H W 3"]
+) -> float:
+    return float("nan") if readers.lpips is None else readers.lpips.distance(frame, truth)
 
 
 def _expected(openings: Float[np.ndarray, " A"] | None, audio_frame: int) -> float:
@@ -130,34 +216,42 @@ def measure(
 ) -> list[ScoredClip]:
     """Terms of every metric, clip by clip in order of appearance.
 
-    A metric whose value would need a frame that cannot be measured (no face) skips that frame; the
-    skipped frames show in the n_frames column and in the log.
+    A frame that a metric cannot measure (no face) keeps nan terms: it does not count in n_frames.
     """
-    terms: dict[str, dict[str, list[Terms]]] = {}
-    counts: dict[str, list[int]] = {}
+    terms: dict[str, dict[tuple[str, EvaluatorKind], list[Terms | None]]] = {}
+    faces: dict[str, list[bool]] = {}
     progress = Progress(label, total, logger)
     for frame in evidence:
-        of_clip = terms.setdefault(frame.clip, {m.name: [] for m in metrics})
-        count = counts.setdefault(frame.clip, [0, 0])
-        count[0] += 1
-        count[1] += frame.face is not None
+        of_clip = terms.setdefault(frame.clip, {(m.name, m.evaluator): [] for m in metrics})
+        faces.setdefault(frame.clip, []).append(frame.face is not None)
         for metric in metrics:
-            values = metric.terms(frame)
-            if values is not None and not any(math.isnan(v) for v in values):
-                of_clip[metric.name].append(values)
+            of_clip[metric.name, metric.evaluator].append(metric.terms(frame))
         progress.step()
-    clips = [ScoredClip(name, terms[name], *counts[name]) for name in terms]
-    frames, faces = sum(c.n_frames for c in clips), sum(c.n_faces for c in clips)
-    missed = 100 * (frames - faces) / max(frames, 1)
-    logger.info("%s: face found in %d of %d frames (%.1f %% missed)", label, faces, frames, missed)
-    return clips
+    return [
+        ScoredClip(
+            name,
+            {key: _as_array(values) for key, values in terms[name].items()},
+            len(faces[name]),
+            sum(faces[name]),
+        )
+        for name in terms
+    ]
 
 
-def _as_array(terms: Sequence[Terms]) -> Float[np.ndarray, "n K"]:
-    return np.array(terms, dtype=np.float64).reshape(len(terms), -1)
+def _as_array(terms: Sequence[Terms | None]) -> Float[np.ndarray, "n K"]:
+    """Terms as rows, nan where there are none."""
+    width = max((len(t) for t in terms if t is not None), default=0)
+    nothing = (float("nan"),) * width
+    rows = [nothing if t is None or any(map(math.isnan, t)) else t for t in terms]
+    return np.array(rows, dtype=np.float64).reshape(len(terms), width)
 
 
-def _finite(value: float) -> float:
+def measured(terms: Float[np.ndarray, "n K"]) -> Float[np.ndarray, "m K"]:
+    """The rows that could be measured."""
+    return terms[~np.isnan(terms).any(axis=1)] if terms.shape[1] else terms[:0]
+
+
+def finite(value: float) -> float:
     """Undefined and infinite values (PSNR of equal pictures) are empty fields in the table."""
     return value if math.isfinite(value) else float("nan")
 
@@ -184,7 +278,8 @@ def metric_rows(
     for metric in metrics:
         evaluator = evaluators[metric.evaluator]
         for clip, members in groups.items():
-            arrays = [_as_array(c.terms[metric.name]) for c in members if c.terms[metric.name]]
+            arrays = [measured(c.terms[metric.name, metric.evaluator]) for c in members]
+            arrays = [a for a in arrays if len(a)]
             if not arrays:
                 continue
             draw = seed + zlib.crc32(f"{metric.name} {clip}".encode())
@@ -198,11 +293,11 @@ def metric_rows(
                 row(
                     clip=clip,
                     metric=metric.name,
-                    value=_finite(metric.reduce(terms)),
+                    value=finite(metric.reduce(terms)),
                     low=low,
                     high=high,
                     n_frames=len(terms),
-                    evaluator=evaluator.id,
+                    evaluator=evaluator.label,
                     reference=evaluator.reference,
                     frames_sha256=hashes[clip],
                 )
@@ -221,11 +316,15 @@ def check_clips(table: pd.DataFrame) -> None:
         )
 
 
-def metrics_of(scenario: str, subject: Subject) -> list[Metric]:
+# Kinds whose reference networks need weights that few have: no warning where they are absent.
+OPTIONAL = ("lpips", "syncnet")
+
+
+def metrics_of(scenario: str, readers: FaceReaders) -> list[Metric]:
     """Metrics of a scenario that this run has an evaluator for; the others are named in the log."""
     wanted = scenario_metrics(scenario)
-    usable = [m for m in wanted if m.evaluator in subject.readers.evaluators]
-    left_out = [m.name for m in wanted if m not in usable]
+    usable = [m for m in wanted if m.evaluator in readers.evaluators]
+    left_out = [m.name for m in wanted if m not in usable and m.evaluator not in OPTIONAL]
     if left_out:
         logger.warning("%s: no evaluator for %s", scenario, ", ".join(left_out))
     return usable

@@ -15,22 +15,23 @@ class EvaluationSettings:
     Attributes:
         block_frames: frames of a bootstrap block (25 = one second; our choice).
         resamples: bootstrap draws of an interval; 0 leaves low and high empty.
+        identity_every: the person is recognised in every n-th frame of a clip (0.2 s a frame).
+        h264_crf: x264 quality of the scenario self_reconstruction_h264; 0 leaves it out.
     """
 
     block_frames: int = 25
     resamples: int = 400
+    identity_every: int = 10
+    h264_crf: int = 23
 
     def __post_init__(self) -> None:
-        if self.block_frames < 1:
-            raise ConfigError(
-                explain(
-                    "evaluation.block_frames", self.block_frames, "wanted 1 or more", "correct it"
+        least = {"block_frames": 1, "resamples": 0, "identity_every": 1, "h264_crf": 0}
+        for name, low in least.items():
+            value = getattr(self, name)
+            if value < low:
+                raise ConfigError(
+                    explain(f"evaluation.{name}", value, f"wanted {low} or more", "correct it")
                 )
-            )
-        if self.resamples < 0:
-            raise ConfigError(
-                explain("resamples", self.resamples, "wanted 0 or more", "correct it")
-            )
 
     @property
     def bootstrap(self) -> BootstrapSettings:

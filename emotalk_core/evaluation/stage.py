@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -16,29 +17,30 @@ from emotalk_core.errors import ArtifactError, ConfigError, explain
 from emotalk_core.evaluation import baselines
 from emotalk_core.evaluation.audio_lips import LipRidge, fit_lip_ridge, frame_features
 from emotalk_core.evaluation.collection import collect_tables
+from emotalk_core.evaluation.compressed import compressed_pair
+from emotalk_core.evaluation.frame_terms import FrameTerms, of_scores, write_terms
 from emotalk_core.evaluation.frames import SubjectFrames, check_render, read_render_table
 from emotalk_core.evaluation.metrics.base import CROSS, EMOTION, SELF
-from emotalk_core.evaluation.readers import open_readers
+from emotalk_core.evaluation.readers import open_readers, pixel_readers
 from emotalk_core.evaluation.scoring import (
-    ALL_CLIPS,
+    FrameSource,
     Subject,
     check_clips,
     gather_evidence,
     measure,
     metric_rows,
     metrics_of,
+    read_faces,
+    sync_distances,
 )
 from emotalk_core.evaluation.settings import EvaluationSettings
 from emotalk_core.media.audio import read_audio
 from emotalk_core.media.tables import check_length, read_table, write_rows, write_table
-from emotalk_core.media.video import VideoReader, frames_sha256
+from emotalk_core.media.video import VideoReader
 from emotalk_core.types.manifest import FPS, SAMPLE_RATE
-from emotalk_core.types.metrics import SCENARIOS, MetricRow
+from emotalk_core.types.metrics import H264_SCENARIO, SCENARIOS, MetricRow
 
 logger = logging.getLogger(__name__)
-Frames = Iterable[UInt8[np.ndarray, "H W 3"]]
-# Frames of one table row range; called once to measure and once to hash, so it must start afresh.
-FrameSource = Callable[[Sequence[int]], Frames]
 
 
 def _subject_ridge(frames: SubjectFrames, audio: Path) -> tuple[LipRidge, np.ndarray]:
@@ -68,6 +70,14 @@ def expected_lips(
     return expected
 
 
+@dataclass(frozen=True)
+class Scores:
+    """Rows and per-frame terms of one method in one scenario."""
+
+    rows: list[MetricRow]
+    terms: FrameTerms
+
+
 def score_frames(
     source: FrameSource,
     table: pd.DataFrame,
@@ -76,21 +86,20 @@ def score_frames(
     method: str,
     settings: EvaluationSettings,
     seed: int,
-) -> list[MetricRow]:
+) -> Scores:
     """Measure the frames of a table with every metric of the scenario."""
     check_clips(table)
-    metrics = metrics_of(scenario, subject)
+    label = f"score {method} {scenario}"
+    metrics = metrics_of(scenario, subject.readers)
     every = list(range(len(table)))
-    evidence = gather_evidence(source(every), table, subject, scenario)
-    clips = measure(evidence, metrics, len(table), f"score {method} {scenario}")
-    hashes = {ALL_CLIPS: frames_sha256(source(every))}
-    if len(clips) > 1:
-        for clip in clips:
-            rows = np.flatnonzero(table["clip"] == clip.name).tolist()
-            hashes[clip.name] = frames_sha256(source(rows))
+    readings = read_faces(source(every), table, subject, label)
+    sync = sync_distances(source, table, subject, readings.faces)
+    evidence = gather_evidence(source(every), table, subject, scenario, readings.faces, sync)
+    clips = measure(evidence, metrics, len(table), label)
     row = partial(MetricRow, subject=subject.name, method=method, scenario=scenario)
     evaluators = subject.readers.evaluators
-    return metric_rows(clips, metrics, row, evaluators, hashes, settings.bootstrap, seed)
+    rows = metric_rows(clips, metrics, row, evaluators, readings.hashes, settings.bootstrap, seed)
+    return Scores(rows, of_scores(table, clips))
 
 
 def _check_scenario(scenario: str) -> None:
@@ -124,6 +133,7 @@ def score_method(
     audio: Path,
     renders: Mapping[str, tuple[Path, Path]],
     scores: Path,
+    terms: Path,
     settings: EvaluationSettings,
     seed: int,
     threads: int,
@@ -134,14 +144,14 @@ def score_method(
 
     `renders` maps a scenario to its frames and table; `audio` is the subject's audio.wav;
     `clip_audio` maps a clip of cross_audio to the wav that drove it, `emotion_audio` is the wav
-    that drove every emotion point (clips without a sound get no lip_audio_r); `scores` is written
-    with METRIC_COLUMNS.
+    that drove every emotion point (clips without a sound get no scores of lips against sound);
+    `scores` is written with METRIC_COLUMNS, `terms` with the terms of every frame.
 
     Raises:
         ArtifactError: lengths, sizes or columns disagree (file and rule are named).
     """
     cv2.setNumThreads(threads)
-    rows: list[MetricRow] = []
+    found: dict[tuple[str, str], Scores] = {}
     with SubjectFrames(manifest, video, regions, track) as frames:
         first = frames.manifest.n_train
         _check_tables(frames.manifest.n_frames, action_units, valence_arousal)
@@ -149,21 +159,46 @@ def score_method(
             _check_scenario(scenario)
             table = read_render_table(render_table, frames.manifest)
             clips = table["clip"].unique().tolist()
-            sounds = {
+            driving = {
                 SELF: dict.fromkeys(clips, audio),
                 CROSS: clip_audio or {},
                 EMOTION: dict.fromkeys(clips, emotion_audio) if emotion_audio else {},
             }[scenario]
-            lips = expected_lips(frames, audio, {c: sounds[c] for c in clips if c in sounds})
+            sounds = {c: driving[c] for c in clips if c in driving}
             with (
                 VideoReader(render) as reader,
                 open_readers(scenario, track, valence_arousal, first) as readers,
             ):
                 check_render(render, reader, table, frames.manifest)
-                person = Subject(subject, frames, readers, lips)
-                source = partial(_chosen, reader)
-                rows += score_frames(source, table, person, scenario, method, settings, seed)
-    write_rows(scores, rows)
+                lips = expected_lips(frames, audio, sounds)
+                every = settings.identity_every
+                person = Subject(subject, frames.__getitem__, readers, lips, sounds, every)
+                found[method, scenario] = score_frames(
+                    partial(_chosen, reader), table, person, scenario, method, settings, seed
+                )
+                if scenario == SELF and settings.h264_crf:
+                    found[method, H264_SCENARIO] = score_compressed(
+                        reader, table, person, frames, method, settings, seed
+                    )
+    write_rows(scores, [row for score in found.values() for row in score.rows])
+    write_terms(terms, {key: score.terms for key, score in found.items()})
+
+
+def score_compressed(
+    frames: Iterable[UInt8[np.ndarray, "H W 3"]],
+    table: pd.DataFrame,
+    subject: Subject,
+    truth: SubjectFrames,
+    method: str,
+    settings: EvaluationSettings,
+    seed: int,
+) -> Scores:
+    """Pixel metrics of self-reconstruction after H.264, under a scenario name of their own."""
+    indices = [int(i) for i in table["source_frame"]]
+    with compressed_pair(frames, truth, indices, settings.h264_crf) as (reader, true_frame):
+        person = Subject(subject.name, true_frame, pixel_readers(subject.readers))
+        source = partial(_chosen, reader)
+        return score_frames(source, table, person, H264_SCENARIO, method, settings, seed)
 
 
 def _chosen(reader: VideoReader, rows: Iterable[int]) -> Iterator[np.ndarray]:
@@ -182,6 +217,7 @@ def score_baselines(
     valence_arousal: Path,
     audio: Path,
     scores: Path,
+    terms: Path,
     settings: EvaluationSettings,
     seed: int,
     threads: int,
@@ -196,29 +232,41 @@ def score_baselines(
         ArtifactError: lengths, sizes or columns disagree (file and rule are named).
     """
     cv2.setNumThreads(threads)
-    rows: list[MetricRow] = baselines.chance_rows(subject)
+    found: dict[tuple[str, str], Scores] = {}
     with SubjectFrames(manifest, video, regions, track) as frames:
         _check_tables(frames.manifest.n_frames, action_units, valence_arousal)
         table = baselines.test_table(frames.manifest)
-        lips = expected_lips(frames, audio, {baselines.TEST_CLIP: audio})
+        sounds = {baselines.TEST_CLIP: audio}
+        lips = expected_lips(frames, audio, sounds)
         mean = baselines.mean_frame(frames)
         nearest = baselines.nearest_poses(frames)
-        first = frames.manifest.n_train
+        first, every = frames.manifest.n_train, settings.identity_every
         sources: dict[str, FrameSource] = {
             "ground_truth": lambda test: (frames.picture(first + i) for i in test),
             "mean_frame": lambda test: (mean for _ in test),
             "nearest_pose": lambda test: (frames.picture(int(nearest[i])) for i in test),
         }
         with open_readers(SELF, track, valence_arousal, first) as readers:
-            person = Subject(subject, frames, readers, lips)
+            person = Subject(subject, frames.__getitem__, readers, lips, sounds, every)
             for method, source in sources.items():
-                rows += score_frames(source, table, person, SELF, method, settings, seed)
+                found[method, SELF] = score_frames(
+                    source, table, person, SELF, method, settings, seed
+                )
+                if settings.h264_crf:
+                    pictures = source(range(len(table)))
+                    found[method, H264_SCENARIO] = score_compressed(
+                        pictures, table, person, frames, method, settings, seed
+                    )
         still: FrameSource = lambda points: (mean for _ in points)  # noqa: E731
         with open_readers(EMOTION, track, valence_arousal, first) as readers:
-            person = Subject(subject, frames, readers, {})
+            person = Subject(subject, frames.__getitem__, readers, identity_every=every)
             points = baselines.points_table(frames.manifest)
-            rows += score_frames(still, points, person, EMOTION, "mean_frame", settings, seed)
-    write_rows(scores, rows)
+            found["mean_frame", EMOTION] = score_frames(
+                still, points, person, EMOTION, "mean_frame", settings, seed
+            )
+    chance = baselines.chance_rows(subject)
+    write_rows(scores, [*chance, *(row for score in found.values() for row in score.rows)])
+    write_terms(terms, {key: score.terms for key, score in found.items()})
 
 
 def collect_metrics(*, subject: str, scores: list[Path], metrics: Path) -> None:

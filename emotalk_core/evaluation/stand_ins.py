@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emotalk_core.evaluation.audio_lips import RIDGE_ID, RIDGE_STANDING_FOR
-from emotalk_core.evaluation.readers import PACKAGED
+from emotalk_core.evaluation.evaluators import PACKAGED
 
 
 def stand_ins(speech_extractor: str) -> list[dict[str, str]]:
@@ -14,6 +14,8 @@ def stand_ins(speech_extractor: str) -> list[dict[str, str]]:
         ("regions", "mediapipe selfie mask, landmarks and colour", "BiSeNet, EasyPortrait"),
         ("normals", "tracked face surface", "cross-modal normal network"),
         ("action units", PACKAGED["action_units"].id, PACKAGED["action_units"].standing_for),
+        ("identity", PACKAGED["identity"].id, PACKAGED["identity"].standing_for),
+        ("perceptual distance", PACKAGED["perceptual"].id, PACKAGED["perceptual"].standing_for),
         ("emotion", PACKAGED["emotion"].id, PACKAGED["emotion"].standing_for),
         ("speech features", speech_extractor, "DeepSpeech"),
         ("lips against sound", RIDGE_ID, RIDGE_STANDING_FOR),

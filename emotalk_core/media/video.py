@@ -205,12 +205,27 @@ def expect_frames(path: Path, n_frames: int, made_by: str) -> None:
             )
 
 
+class FramesHash:
+    """Running sha256 over shapes and pixels of frames (container bytes do not matter)."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, frame: UInt8[np.ndarray, "..."]) -> None:
+        """Take the next frame in."""
+        self._digest.update(repr(frame.shape).encode())
+        self._digest.update(np.ascontiguousarray(frame).tobytes())
+
+    def hexdigest(self) -> str:
+        """Hash of the frames so far."""
+        return self._digest.hexdigest()
+
+
 def frames_sha256(frames: Iterable[UInt8[np.ndarray, "..."]]) -> str:
-    """Hex sha256 over shapes and pixels of a sequence of frames (container bytes do not matter)."""
-    digest = hashlib.sha256()
+    """Hex sha256 of a whole sequence of frames."""
+    digest = FramesHash()
     for frame in frames:
-        digest.update(repr(frame.shape).encode())
-        digest.update(np.ascontiguousarray(frame).tobytes())
+        digest.add(frame)
     return digest.hexdigest()
 
 
@@ -222,7 +237,7 @@ def write_h264(
     crf: int = 18,
     comment: str = "",
 ) -> None:
-    """Write a viewable MP4 (H.264 yuv420p, AAC sound) for people; metrics never read it.
+    """Write a viewable MP4 (H.264 yuv420p, AAC sound) for people.
 
     Args:
         path: an .mp4 file.
@@ -247,6 +262,13 @@ def write_h264(
         out.mux(video.encode(None))
         if sound is not None and audio_wav is not None:
             _mux_audio(out, sound, audio_wav)
+
+
+def decode_frames(path: Path) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+    """Frames of any video file in order, RGB."""
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            yield frame.to_ndarray(format="rgb24")
 
 
 def _mux_audio(out: av.container.OutputContainer, sound: av.AudioStream, wav: Path) -> None:

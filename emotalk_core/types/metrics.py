@@ -20,7 +20,10 @@ METRIC_COLUMNS = (
     "frames_sha256",
 )
 TRIVIAL_METHODS = ("ground_truth", "chance", "mean_frame", "nearest_pose")
-SCENARIOS = ("self_reconstruction", "cross_audio", "emotion")
+SCENARIOS = ("self_reconstruction", "cross_audio", "emotion")  # what is rendered
+# Self-reconstruction after H.264, render and truth both: never mixed with lossless scores.
+H264_SCENARIO = "self_reconstruction_h264"
+SCORED_SCENARIOS = (*SCENARIOS, H264_SCENARIO)
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,9 @@ class MetricRow:
     Attributes:
         value: the metric over the clip; nan where undefined (an empty field in the CSV).
         low, high: 95 % interval of the value; nan where none was computed.
-        evaluator: id of the measuring method or network, e.g. "facemesh-0.10.21".
+        evaluator: id of the measuring method, "@" and the sha256 of its weights where it has any.
         reference: True only for the paper's own network; a packaged stand-in says False.
-        frames_sha256: hash over the scored frames (lossless pixels).
+        frames_sha256: hash over the scored frames (decoded pixels).
     """
 
     subject: str

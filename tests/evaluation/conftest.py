@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 
 from emotalk_core.evaluation.audio_lips import frame_features
-from emotalk_core.evaluation.readers import Evaluator, FaceReaders
-from emotalk_core.media.audio import write_wav
+from emotalk_core.evaluation.evaluators import Evaluator
+from emotalk_core.evaluation.face_points import lip_opening
+from emotalk_core.evaluation.readers import DrivenClip, FaceReaders
+from emotalk_core.media.audio import read_audio, write_wav
 from emotalk_core.media.tables import write_arrays, write_manifest, write_table
 from emotalk_core.media.video import write_video
 from emotalk_core.types.manifest import FPS, SAMPLE_RATE, Manifest
@@ -60,15 +62,43 @@ class PixelEmotion:
         return float(valence), float(arousal), posterior
 
 
+class PixelIdentity:
+    """Two numbers whose angle is pixel 5 of the first row, degrees."""
+
+    id, standing_for = "pixel-reader", "a network"
+
+    def embed(self, frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+        angle = np.deg2rad(float(frame[0, 5, 0]))
+        return np.array([np.cos(angle), np.sin(angle)])
+
+    @staticmethod
+    def files() -> list[Path]:
+        return []
+
+
+class LoudLips:
+    """A sync expert that expects lips to open with the loudness of the sound."""
+
+    def distances(self, clip: DrivenClip) -> np.ndarray:
+        sound = read_audio(clip.sound)
+        loud = np.sqrt((sound[: len(sound) // 640 * 640].reshape(-1, 640) ** 2).mean(axis=1))
+        lips = np.array([lip_opening(p) for p in clip.landmarks])
+        shifted = clip.audio_frames[:, None] + np.arange(-5, 6)[None]
+        heard = loud[np.clip(shifted, 0, len(loud) - 1)]
+        return np.abs(heard / loud.max() - (lips / 0.25)[:, None])
+
+
 def readers() -> FaceReaders:
     """The pixel readers with ids."""
     stand_in = Evaluator("pixel-reader", "a network")
-    kinds = ("landmarks", "action_units", "emotion", "lip_audio")
+    kinds = ("landmarks", "action_units", "emotion", "lip_audio", "identity", "sync", "perceptual")
     return FaceReaders(
         PixelLandmarks(),
         PixelUnits(),
         PixelEmotion(),
         {"image": Evaluator("pixels-lossless-1"), **dict.fromkeys(kinds, stand_in)},
+        identity=PixelIdentity(),
+        sync={"sync": LoudLips()},
     )
 
 
@@ -124,6 +154,7 @@ def make_subject(folder: Path) -> TinySubject:
     write_wav(subject["audio"], sound.astype(np.float32))
     labels = np.zeros((SIDE, SIDE), np.uint8)
     labels[8:42, 10:38] = LABEL["skin"]
+    labels[42:, 10:38] = LABEL["neck"]
     points = np.stack([landmarks(g)[:, :2] for g in gaps]).astype(np.float32)
     # the pose drifts, so that the nearest training pose of a late frame is the last training frame
     points[:, :, 0] += np.linspace(0, 1, N_FRAMES, dtype=np.float32)[:, None]

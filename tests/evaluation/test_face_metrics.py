@@ -14,8 +14,9 @@ from emotalk_core.evaluation.face_points import MOUTH_POINTS, lid_opening, lip_o
 from emotalk_core.evaluation.metrics.action_unit_error import LOWER_UNITS, UPPER_UNITS
 from emotalk_core.evaluation.metrics.base import FaceReading, FrameEvidence, correlation
 from emotalk_core.evaluation.metrics.landmark_distance import landmark_distance
-from emotalk_core.evaluation.metrics.registry import load_metrics, scenario_metrics
+from emotalk_core.evaluation.metrics.registry import all_metrics, load_metrics, scenario_metrics
 from emotalk_core.evaluation.metrics.valence_arousal import concordance, rmse, sign_agreement
+from emotalk_core.evaluation.readers import PIXEL_KINDS
 from emotalk_core.types.metrics import SCENARIOS
 
 PICTURE = np.zeros((8, 8, 3), np.uint8)
@@ -106,6 +107,32 @@ def test_pose_jitter_is_the_second_difference_against_the_source() -> None:
     assert value("pose_jitter", [shaking]) == pytest.approx(2)
 
 
+def test_identity_is_the_cosine_of_the_embeddings() -> None:
+    embeddings = np.array([3.0, 4.0]), np.array([4.0, 3.0])
+    faces = [FaceReading(face(), identity=e) for e in embeddings]
+    assert value("identity", [evidence(*faces)]) == pytest.approx(24 / 25)
+    pair = [torch.from_numpy(e)[None] for e in embeddings]
+    assert value("identity", [evidence(*faces)]) == pytest.approx(
+        float(torch.cosine_similarity(*pair)), abs=1e-9
+    )
+    assert load_metrics()["identity"].terms(evidence(FaceReading(face()), faces[0])) is None
+
+
+def test_sync_scores_by_hand() -> None:
+    # mean over two frames: 1.0, 0.9, 0.3, 0.8, 1.0 at shifts -2..2
+    rows = [(1.0, 1.0, 0.2, 0.7, 1.0), (1.0, 0.8, 0.4, 0.9, 1.0)]
+    metrics = {(m.name, m.evaluator): m for m in all_metrics()}
+    for distance, kind in (("sync_d", "sync"), ("sync_e", "syncnet")):
+        frames = [evidence(None, None, sync_distances={kind: row}) for row in rows]
+        terms = np.array([metrics[distance, kind].terms(f) for f in frames])
+        assert metrics[distance, kind].reduce(terms) == pytest.approx(0.3)
+        assert metrics["sync_c", kind].reduce(terms) == pytest.approx(0.9 - 0.3)
+        assert metrics["sync_offset", kind].reduce(terms) == 0
+        late = np.roll(terms, 1, axis=1)
+        assert metrics["sync_offset", kind].reduce(late) == 1
+    assert metrics["sync_c", "sync"].terms(evidence(None, None)) is None
+
+
 def test_correlation_equals_torchmetrics() -> None:
     terms = np.random.default_rng(0).normal(size=(50, 2))
     wanted = pearson_corrcoef(*(torch.from_numpy(terms[:, i].copy()) for i in (0, 1)))
@@ -158,7 +185,7 @@ def test_emotion_accuracy_and_confusion() -> None:
 def test_every_metric_survives_a_frame_without_a_face() -> None:
     for scenario in SCENARIOS:
         for metric in scenario_metrics(scenario):
-            if metric.evaluator != "image":
+            if metric.evaluator not in PIXEL_KINDS:
                 assert metric.terms(evidence(None, None, valence=0.1, arousal=0.1)) is None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,11 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from emotalk_core.evaluation.metrics.base import FrameEvidence
 from emotalk_core.evaluation.metrics.psnr import psnr
+from emotalk_core.evaluation.metrics.pyramid_distance import (
+    FLOOR,
+    normalised_contrasts,
+    pyramid_distance,
+)
 from emotalk_core.evaluation.metrics.registry import load_metrics
 from emotalk_core.evaluation.metrics.ssim import BORDER, ssim, ssim_map
 
@@ -118,3 +124,47 @@ def test_flicker_ignores_motion_that_the_truth_has_too() -> None:
     assert metric.terms(first) is None
     assert metric.terms(steady) == (0.0,)
     assert metric.terms(jumping) == (3.0,)
+
+
+def test_neck_seam_counts_only_edges_that_the_source_lacks() -> None:
+    metric = load_metrics()["neck_seam"]
+    truth = np.full((16, 16, 3), 100, np.uint8)
+    truth[:, 8:] = 140  # an edge that both have: no seam
+    band = np.zeros((16, 16), bool)
+    band[6:10] = True
+    render = truth.copy()
+    render[8:] += 20  # a step of 20 levels: central differences give 10 in rows 7 and 8
+    value = metric.terms(FrameEvidence("c", render, truth, seam=band))[0]
+    # beside the upright edge (columns 7, 8: strength 20) the length grows by less
+    excess = (14 * 10 + 2 * (np.hypot(10, 20) - 20)) / 16
+    assert value == pytest.approx(excess / 2)
+    assert metric.terms(FrameEvidence("c", truth, truth, seam=band)) == (0.0,)
+    assert metric.terms(FrameEvidence("c", truth, truth, seam=np.zeros_like(band))) is None
+    soft = cv2.GaussianBlur(render, (0, 0), 2.0)
+    assert metric.terms(FrameEvidence("c", soft, render, seam=band))[0] < 1
+
+
+def test_pyramid_distance_by_hand_on_a_checkerboard() -> None:
+    """Contrast c of one scale against flat grey: c / (c + floor) at that scale, 0 elsewhere."""
+    board = (np.indices((64, 64)).sum(axis=0) % 2 * 40 + 100).astype(np.uint8)
+    board = np.repeat(board[:, :, None], 3, axis=2)
+    flat = np.full_like(board, 120)
+    contrast = 20 / 255
+    levels = normalised_contrasts(board)
+    assert len(levels) == 3  # 64, 32, 16 px
+    inner = np.abs(levels[0][8:-8, 8:-8])
+    assert inner == pytest.approx(contrast / (contrast + FLOOR), abs=1e-6)
+    assert np.abs(levels[1][4:-4, 4:-4]).max() < 1e-9
+    wanted = contrast / (contrast + FLOOR) / 3
+    assert pyramid_distance(board, flat) == pytest.approx(wanted, rel=0.05)  # mirrored border
+    assert pyramid_distance(board, board) == 0
+
+
+def test_pyramid_distance_sees_blur_that_psnr_forgives_and_forgives_a_shade() -> None:
+    _, truth = pictures(size=(64, 64))
+    truth = cv2.GaussianBlur(truth, (0, 0), 1.0)
+    blurred = cv2.GaussianBlur(truth, (0, 0), 1.5)
+    error = np.abs(blurred.astype(int) - truth).mean()
+    shaded = np.clip(truth.astype(int) + round(error), 0, 255).astype(np.uint8)
+    assert psnr(shaded, truth) == pytest.approx(psnr(blurred, truth), abs=4)
+    assert pyramid_distance(blurred, truth) > 5 * pyramid_distance(shaded, truth)

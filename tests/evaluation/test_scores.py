@@ -18,7 +18,7 @@ from emotalk_core.evaluation.baselines import chance_values, points_table
 from emotalk_core.evaluation.settings import EvaluationSettings
 from emotalk_core.media.tables import read_manifest, read_table
 from emotalk_core.media.video import frames_sha256
-from emotalk_core.types.metrics import METRIC_COLUMNS
+from emotalk_core.types.metrics import H264_SCENARIO, METRIC_COLUMNS
 
 from .conftest import N_FRAMES, N_TRAIN, NO_FACE, TinySubject, readers
 
@@ -65,6 +65,7 @@ def score(
         **tiny.paths(*COMMON),
         renders={scenario: (video, csv)},
         scores=scores,
+        terms=scores.with_suffix(".npz"),
         settings=SETTINGS,
         seed=0,
         threads=1,
@@ -75,7 +76,7 @@ def score(
 
 
 def values(rows: pd.DataFrame, clip: str = "all") -> dict[str, float]:
-    mine = rows[rows["clip"] == clip]
+    mine = rows[(rows["clip"] == clip) & (rows["scenario"] != H264_SCENARIO)]
     return dict(zip(mine["metric"], mine["value"]))
 
 
@@ -100,12 +101,17 @@ def test_a_perfect_render_scores_perfectly(tiny: TinySubject) -> None:
     assert np.isnan(got["psnr_full"])
     for name in ("ssim_full", "ssim_head", "lip_r", "lip_amplitude", "sharpness"):
         assert got[name] == pytest.approx(1)
-    for name in ("lmd", "aue_u", "aue_l", "flicker", "pose_jitter"):
+    for name in ("lmd", "aue_u", "aue_l", "flicker", "pose_jitter", "neck_seam"):
         assert got[name] == 0
+    assert got["pyramid_distance"] == 0 and got["identity"] == pytest.approx(1)
     assert got["lip_audio_r"] > 0.5
-    assert set(rows["frames_sha256"]) == {frames_sha256(tiny.frames[N_TRAIN:])}
-    assert not rows[rows["metric"] == "lmd"]["reference"].item()
-    assert rows[rows["metric"] == "ssim_full"]["reference"].item()
+    assert got["sync_offset"] == 0 and got["sync_c"] > 0.1
+    lossless, coded = (rows[(rows["scenario"] == H264_SCENARIO) == is_coded] for is_coded in (0, 1))
+    assert set(lossless["frames_sha256"]) == {frames_sha256(tiny.frames[N_TRAIN:])}
+    assert len(set(coded["frames_sha256"]) - set(lossless["frames_sha256"])) == 1
+    assert set(coded["evaluator"]) == {"pixels-lossless-1", "pixel-reader"}
+    references = lossless.set_index("metric")["reference"]
+    assert references["ssim_full"] and not references["lmd"]
 
 
 @pytest.mark.parametrize(
@@ -139,7 +145,8 @@ def test_frames_without_a_face_are_counted_not_dropped(
     frames = tiny.frames[N_TRAIN:].copy()
     frames[5:8, 0, 0] = NO_FACE
     with caplog.at_level("INFO"):
-        rows = score(tiny, frames, self_table()).set_index("metric")
+        rows = score(tiny, frames, self_table())
+    rows = rows[rows["scenario"] != H264_SCENARIO].set_index("metric")
     assert rows.loc["ssim_full", "n_frames"] == len(frames)
     assert rows.loc["lmd", "n_frames"] == len(frames) - 3
     assert f"face found in {len(frames) - 3} of {len(frames)}" in caplog.text
@@ -214,8 +221,8 @@ def test_other_speech_needs_its_own_sound(tiny: TinySubject) -> None:
     frames = tiny.frames[N_TRAIN:]
     silent = values(score(tiny, frames, table, "cross_audio"))
     heard = values(score(tiny, frames, table, "cross_audio", {"poem": tiny["audio"]}))
-    assert set(silent) == {"pose_jitter"}
-    assert heard["lip_audio_r"] > 0.5
+    assert set(silent) == {"pose_jitter", "neck_seam", "identity"}
+    assert heard["lip_audio_r"] > 0.5 and heard["sync_offset"] == 0
 
 
 def test_emotion_points_are_judged_by_their_own_sound_only(tiny: TinySubject) -> None:
@@ -234,6 +241,7 @@ def baselines(tiny: TinySubject) -> Path:
         subject="tiny",
         **tiny.paths(*COMMON),
         scores=scores,
+        terms=scores.with_suffix(".npz"),
         settings=SETTINGS,
         seed=0,
         threads=1,

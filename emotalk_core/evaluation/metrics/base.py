@@ -9,11 +9,24 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from emotalk_core.types.metrics import SCENARIOS
+from emotalk_core.types.metrics import H264_SCENARIO, SCENARIOS
 
 SELF, CROSS, EMOTION = SCENARIOS
+PIXEL_SCENARIOS = (SELF, H264_SCENARIO)  # where the truth is the wanted picture
 # Who measured: pixels alone, the landmark model, ... Each kind has one evaluator id in a run.
-EvaluatorKind = Literal["image", "landmarks", "action_units", "emotion", "lip_audio"]
+# Reference networks have kinds of their own, so that they never share one with a stand-in.
+EvaluatorKind = Literal[
+    "image",
+    "perceptual",
+    "lpips",
+    "landmarks",
+    "action_units",
+    "identity",
+    "emotion",
+    "lip_audio",
+    "sync",
+    "syncnet",
+]
 # "one" is a ratio that is right at 1; "none" is a reading without a good direction.
 Direction = Literal["higher", "lower", "one", "none"]
 Terms = tuple[float, ...]
@@ -29,6 +42,7 @@ class FaceReading:
         action_units: "AU01".."AU45" -> 0..5; empty where not read.
         valence, arousal: -1..1; nan where not read.
         posterior: [8] probabilities in the order of `emotion.circle.CLASSES`, or None.
+        identity: embedding of the person, or None where not read.
     """
 
     landmarks: Float[np.ndarray, "478 3"]
@@ -36,6 +50,7 @@ class FaceReading:
     valence: float = float("nan")
     arousal: float = float("nan")
     posterior: Float[np.ndarray, " 8"] | None = None
+    identity: Float[np.ndarray, " E"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +64,15 @@ class FrameEvidence:
             is the truth that the render should equal.
         head: [H,W] head of `source`, dilated (settings), for image metrics.
         head_inner: [H,W] head of `source`, eroded, so that the silhouette does not count.
+        seam: [H,W] band along the border between head and body of `source`.
         mouth_box: (y0, y1, x0, x1) around the mouth of `source`, px.
         face, source_face: readings of the two pictures; None where no face was found.
         valence, arousal: target of the frame (the condition that was asked for); nan without one.
         label: emotion class that the target should be read as, "" without one.
         lip_opening_from_audio: what the subject's ridge expects from the sound; nan without one.
+        sync_distances: kind of sync evaluator -> distances of lips and sound at every shift of the
+            sound; kinds without a sound or a face are left out.
+        lpips: distance of render and source by the reference network; nan without one.
         before: up to two preceding frames of the same clip, latest last.
     """
 
@@ -62,6 +81,7 @@ class FrameEvidence:
     source: UInt8[np.ndarray, "H W 3"] | None = None
     head: Bool[np.ndarray, "H W"] | None = None
     head_inner: Bool[np.ndarray, "H W"] | None = None
+    seam: Bool[np.ndarray, "H W"] | None = None
     mouth_box: tuple[int, int, int, int] | None = None
     face: FaceReading | None = None
     source_face: FaceReading | None = None
@@ -69,6 +89,8 @@ class FrameEvidence:
     arousal: float = float("nan")
     label: str = ""
     lip_opening_from_audio: float = float("nan")
+    sync_distances: Mapping[str, Terms] = field(default_factory=dict)
+    lpips: float = float("nan")
     before: tuple[FrameEvidence, ...] = ()
 
 

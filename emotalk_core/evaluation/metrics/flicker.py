@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from emotalk_core.evaluation.metrics.base import SELF, FrameEvidence, Metric, Terms, mean_term
+from emotalk_core.evaluation.metrics.base import (
+    PIXEL_SCENARIOS,
+    FrameEvidence,
+    Metric,
+    Terms,
+    mean_term,
+)
 
 
 def _terms(frame: FrameEvidence) -> Terms | None:
@@ -24,7 +30,7 @@ METRICS = (
         _terms,
         mean_term,
         "image",
-        (SELF,),
+        PIXEL_SCENARIOS,
         "lower",
         "grey levels",
         "mean absolute difference of the frame-to-frame changes of render and truth in the head",

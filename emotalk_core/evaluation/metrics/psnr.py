@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from emotalk_core.evaluation.metrics.base import SELF, FrameEvidence, Metric, Terms, mean_term
+from emotalk_core.evaluation.metrics.base import (
+    PIXEL_SCENARIOS,
+    FrameEvidence,
+    Metric,
+    Terms,
+    mean_term,
+)
 
 FULL_SCALE = 255.0  # uint8 pictures
 
@@ -46,7 +52,7 @@ def _mouth(frame: FrameEvidence) -> Terms | None:
 
 
 METRICS = tuple(
-    Metric(name, terms, mean_term, "image", (SELF,), "higher", "dB", meaning)
+    Metric(name, terms, mean_term, "image", PIXEL_SCENARIOS, "higher", "dB", meaning)
     for name, terms, meaning in (
         ("psnr_full", _full, "PSNR of the whole frame, mean over frames"),
         ("psnr_head", _head, "PSNR inside the dilated head mask"),

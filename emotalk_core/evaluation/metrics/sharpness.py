@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from emotalk_core.evaluation.metrics.base import SELF, FrameEvidence, Metric, Terms
+from emotalk_core.evaluation.metrics.base import PIXEL_SCENARIOS, FrameEvidence, Metric, Terms
 
 
 def laplacian_energy(picture: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "H W"]) -> float:
@@ -35,7 +35,7 @@ METRICS = (
         _terms,
         _ratio,
         "image",
-        (SELF,),
+        PIXEL_SCENARIOS,
         "one",
         "ratio",
         "Laplacian energy of the render over that of the truth inside the head",

@@ -8,7 +8,13 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from emotalk_core.evaluation.metrics.base import SELF, FrameEvidence, Metric, Terms, mean_term
+from emotalk_core.evaluation.metrics.base import (
+    PIXEL_SCENARIOS,
+    FrameEvidence,
+    Metric,
+    Terms,
+    mean_term,
+)
 
 WINDOW = 11  # px, window of the SSIM paper and of all neighbouring projects
 SIGMA = 1.5  # px
@@ -75,7 +81,7 @@ def _head(frame: FrameEvidence) -> Terms | None:
 
 
 METRICS = tuple(
-    Metric(name, terms, mean_term, "image", (SELF,), "higher", "", meaning)
+    Metric(name, terms, mean_term, "image", PIXEL_SCENARIOS, "higher", "", meaning)
     for name, terms, meaning in (
         ("ssim_full", _full, "SSIM of the whole frame (window 11, sigma 1.5)"),
         ("ssim_head", _head, "mean of the SSIM map inside the dilated head mask"),

@@ -60,7 +60,7 @@ def picture_facts(video: VideoReader, regions: VideoReader) -> PictureFacts:
     """One pass over frames and labels."""
     facts = []
     for frame, labels in zip(video, regions, strict=True):
-        _, inner = head_masks(labels)
+        _, inner, _ = head_masks(labels)
         if not inner.any():
             facts.append((np.nan, 0.0, np.nan))
             continue

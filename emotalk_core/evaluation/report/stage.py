@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from emotalk_core.errors import ArtifactError
 from emotalk_core.evaluation.drawing import encode, fit
-from emotalk_core.evaluation.readers import known_evaluators
+from emotalk_core.evaluation.evaluators import known_evaluators, short_label
 from emotalk_core.evaluation.report.inputs import ReportSettings, SubjectFiles
 from emotalk_core.evaluation.report.paper import PAPER_TABLES
 from emotalk_core.evaluation.report.subject_page import SubjectPage, build_page
@@ -60,6 +60,7 @@ def _environment() -> jinja2.Environment:
 def _all_numbers(pages: list[SubjectPage]) -> list[dict[str, Any]]:
     """Every row of every metrics.csv for the page's last, folded table."""
     joined = pd.concat([p.metrics for p in pages], ignore_index=True).fillna("")
+    joined["evaluator"] = [short_label(label) for label in joined["evaluator"]]
     return [{str(k): v for k, v in row.items()} for row in joined.to_dict("records")]
 
 

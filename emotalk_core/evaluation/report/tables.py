@@ -10,6 +10,7 @@ import pandas as pd
 
 from emotalk_core.emotion.circle import CLASSES, evaluation_points
 from emotalk_core.evaluation.baselines import COMPUTED
+from emotalk_core.evaluation.evaluators import short_label
 from emotalk_core.evaluation.metrics.base import CROSS, EMOTION, SELF, Metric
 from emotalk_core.evaluation.metrics.registry import load_metrics
 from emotalk_core.evaluation.report.plots import MINUS
@@ -205,7 +206,7 @@ def build_table(
                     Column(
                         title=prefix + METRIC_NAMES.get(name, name),
                         arrow=ARROWS[metric.better],
-                        evaluator=evaluator,
+                        evaluator=short_label(evaluator),
                         stand_in=not reference,
                         meaning=metric.meaning,
                         unit=metric.unit,

@@ -5,19 +5,19 @@ A detector turns one RGB frame into 478 points (`topology` names them) or None.
 
 from __future__ import annotations
 
-from importlib import import_module
 from types import TracebackType
 from typing import Protocol, Self
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from emotalk_core.errors import ConfigError, explain
+from emotalk_core.errors import ConfigError
+from emotalk_core.registry import Registry
 
-# name in the config -> "module:Class"; listing it imports nothing heavy
-LANDMARK_DETECTORS = {
-    "facemesh": "emotalk_core.perception.landmarks.packaged:FaceMeshLandmarks",
-}
+LANDMARK_DETECTORS = Registry(
+    "tracking.detector",
+    {"facemesh": "emotalk_core.perception.landmarks.packaged:FaceMeshLandmarks"},
+)
 
 
 class LandmarkDetector(Protocol):
@@ -55,9 +55,9 @@ def create_detector(name: str = "facemesh", **options: bool | int) -> LandmarkDe
     Raises:
         ConfigError: no detector has that name.
     """
-    if name not in LANDMARK_DETECTORS:
-        raise ConfigError(
-            explain("landmarks", name, f"wanted one of {sorted(LANDMARK_DETECTORS)}", "correct it")
-        )
-    module, _, cls = LANDMARK_DETECTORS[name].partition(":")
-    return getattr(import_module(module), cls)(**options)
+    try:
+        kind = LANDMARK_DETECTORS.load(name)
+    except KeyError as error:
+        raise ConfigError(str(error.args[0])) from error
+    detector: LandmarkDetector = kind(**options)
+    return detector

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,6 +16,10 @@ from jaxtyping import Float32, UInt8
 from emotalk_core.errors import BackendUnavailableError, InputError, explain
 
 DETECTOR_ID = "facemesh-mediapipe-0.10.21"
+NETWORKS = (
+    "face_detection/face_detection_short_range.tflite",
+    "face_landmark/face_landmark_with_attention.tflite",
+)
 WARM_UP_SIZE = 64  # px; any size does
 STDERR = 2  # file descriptor that the native code writes to
 
@@ -55,6 +60,12 @@ def load_solutions() -> Any:
             "mediapipe: needed for face landmarks and the person mask, and only version 0.10.21 "
             f"carries the models ({error}); install requirements/base.txt again"
         ) from error
+
+
+def model_files() -> list[Path]:
+    """The networks of the wheel that FaceMesh runs: detector and landmarks with irises."""
+    modules = Path(load_solutions().__file__).parents[2] / "modules"
+    return [modules / name for name in NETWORKS]
 
 
 class FaceMeshLandmarks:

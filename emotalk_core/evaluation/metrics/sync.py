@@ -1,0 +1,63 @@
+"""Do lips and sound belong together? Distances of a sync expert at every shift of the sound in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+
+from emotalk_core.evaluation.metrics.base import (
+    CROSS,
+    EMOTION,
+    SELF,
+    Direction,
+    EvaluatorKind,
+    FrameEvidence,
+    Metric,
+    Terms,
+)
+
+SCENARIOS = (SELF, CROSS, EMOTION)
+
+
+def sync_distance(terms: Float[np.ndarray, "N S"]) -> float:
+    """Smallest over shifts of the distance averaged over frames (METHOD 3: Sync-E, LSE-D)."""
+    return float(terms.mean(axis=0).min())
+
+
+def sync_confidence(terms: Float[np.ndarray, "N S"]) -> float:
+    """Median minus smallest over shifts of the averaged distance (METHOD 3: Sync-C, LSE-C)."""
+    mean = terms.mean(axis=0)
+    return float(np.median(mean) - mean.min())
+
+
+def sync_offset(terms: Float[np.ndarray, "N S"]) -> float:
+    """Frames by which the sound fits best later (+) or earlier (-) than it is played."""
+    shifts = terms.shape[1] // 2
+    return float(int(np.argmin(terms.mean(axis=0))) - shifts)
+
+
+def _distances(kind: EvaluatorKind) -> Callable[[FrameEvidence], Terms | None]:
+    def terms(frame: FrameEvidence) -> Terms | None:
+        return frame.sync_distances.get(kind)
+
+    return terms
+
+
+def _metric(
+    name: str, kind: EvaluatorKind, reduce: Callable[..., float], better: Direction, meaning: str
+) -> Metric:
+    return Metric(name, _distances(kind), reduce, kind, SCENARIOS, better, "", meaning)
+
+
+METRICS = (
+    # The packaged expert: lip points against speech features, not comparable with SyncNet.
+    _metric("sync_d", "sync", sync_distance, "lower", "distance of lips and sound, best shift"),
+    _metric("sync_c", "sync", sync_confidence, "higher", "how much better the best shift fits"),
+    _metric("sync_offset", "sync", sync_offset, "none", "best shift of the sound, frames"),
+    # The paper's SyncNet on pixels.
+    _metric("sync_e", "syncnet", sync_distance, "lower", "SyncNet distance, best shift (LSE-D)"),
+    _metric("sync_c", "syncnet", sync_confidence, "higher", "SyncNet confidence (LSE-C)"),
+    _metric("sync_offset", "syncnet", sync_offset, "none", "best shift of the sound, frames"),
+)
