@@ -45,6 +45,7 @@ FILES = {
     "action_units": "action_units.csv",
     "valence_arousal": "valence_arousal.csv",
     "speech": "speech.npz",
+    "tracked_cameras": "tracked_cameras.json",
     "quality_json": "quality.json",
     "quality_png": "quality.png",
     "bank_frames": "emotion_bank/frames.mkv",

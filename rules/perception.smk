@@ -5,7 +5,7 @@ rule track_head:
     input:
         **artifacts("manifest", "video"),
     output:
-        **artifacts("track", "cameras"),
+        **artifacts("track", "tracked_cameras"),
     log:
         f"{SUBJECT}/logs/track_head.log",
     conda:
@@ -76,6 +76,26 @@ rule separate_torso:
         code=code_version("perception.torso.stage"),
     script:
         "../workflow_scripts/separate_torso.py"
+
+
+rule refine_cameras:
+    input:
+        **artifacts("manifest", "video", "track", "tracked_cameras", "alpha", "torso"),
+    output:
+        **artifacts("cameras"),
+    log:
+        f"{SUBJECT}/logs/refine_cameras.log",
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+    params:
+        settings=settings("poses"),
+        seed=SEED,
+        code=code_version("training.poses.stage"),
+    script:
+        "../workflow_scripts/refine_cameras.py"
 
 
 rule measure_action_units:

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 READERS = {
     ("ingest",): "perception.ingest.settings:IngestSettings",
     ("tracking",): "perception.tracking.settings:TrackingSettings",
+    ("poses",): "training.poses.settings:PoseSettings",
     ("regions",): "perception.regions.settings:RegionSettings",
     ("normals",): "perception.normals.settings:NormalSettings",
     ("torso",): "perception.torso.settings:TorsoSettings",

@@ -26,6 +26,7 @@ PERCEPTION = {
     "track_head": 1,
     "segment_regions": 1,
     "separate_torso": 1,
+    "refine_cameras": 1,
     "measure_action_units": 1,
     "read_emotion": 1,
     "extract_speech_features": 1,

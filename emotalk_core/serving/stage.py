@@ -209,7 +209,7 @@ def read_drivers(
         sound_names=tuple(Path(wav).stem for wav in driving),
     )
     for name, got, rule in (
-        ("cameras.json", len(drivers.cameras), "track_head"),
+        ("cameras.json", len(drivers.cameras), "refine_cameras"),
         ("action_units.csv", len(drivers.action_units), "action_units"),
         ("valence_arousal.csv", len(drivers.emotion), "valence_arousal"),
         ("speech.npz", len(drivers.features), "speech_features"),

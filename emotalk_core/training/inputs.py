@@ -123,7 +123,7 @@ def read_clip(paths: ClipPaths) -> Clip:
     speech = read_arrays(paths.speech, ("features", "extractor"))
     for name, got, rule in (
         ("track.npz", len(track["landmarks"]), "track_head"),
-        ("cameras.json", len(cameras), "track_head"),
+        ("cameras.json", len(cameras), "refine_cameras"),
         ("action_units.csv", len(units), "action_units"),
         ("valence_arousal.csv", len(emotion), "valence_arousal"),
         ("speech.npz", len(speech["features"]), "speech_features"),

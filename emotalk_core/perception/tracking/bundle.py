@@ -60,17 +60,18 @@ def to_camera(path: HeadPath, points: Float[np.ndarray, "*T N 3"]) -> Float[np.n
     return points @ path.rotations.transpose(0, 2, 1) + path.shifts[:, None]
 
 
-def _cross(v: Float[np.ndarray, "*b 3"]) -> Float[np.ndarray, "*b 3 3"]:
+def skew(v: Float[np.ndarray, "*b 3"]) -> Float[np.ndarray, "*b 3 3"]:
+    """Matrices that take the cross product with v."""
     zero = np.zeros_like(v[..., 0])
     rows = [zero, -v[..., 2], v[..., 1], v[..., 2], zero, -v[..., 0], -v[..., 1], v[..., 0], zero]
     return np.stack(rows, axis=-1).reshape(*v.shape, 3)
 
 
-def _left_jacobian(turns: Float[np.ndarray, "T 3"]) -> Float[np.ndarray, "T 3 3"]:
+def left_jacobian(turns: Float[np.ndarray, "T 3"]) -> Float[np.ndarray, "T 3 3"]:
     """How a change of the rotation vector turns the rotated points (left Jacobian of SO(3))."""
     angle = np.linalg.norm(turns, axis=-1)[:, None, None]
     small = np.maximum(angle, 1e-8)
-    k = _cross(turns)
+    k = skew(turns)
     first = (1 - np.cos(small)) / small**2
     second = (small - np.sin(small)) / small**3
     return np.eye(3) + first * k + second * (k @ k)
@@ -106,7 +107,7 @@ def _linearise(
     by_camera[..., 0, 0] = by_camera[..., 1, 1] = scale[..., 0]
     by_camera[..., :, 2] = -scale * plane
     by_camera *= root[..., None]
-    by_turn = by_camera @ -_cross(rotated) @ _left_jacobian(path.turns)[:, None]
+    by_turn = by_camera @ -skew(rotated) @ left_jacobian(path.turns)[:, None]
     cost = float((weights * (np.sqrt(1 + (residual**2).sum(-1)) - 1)).sum() * 2)
     return _Linear(
         residual * root,
@@ -232,7 +233,7 @@ def solve_poses(
         gradient = np.einsum("tnki,tnk->ti", linear.pose, linear.residual)
         pose = np.concatenate([path.turns, path.shifts], axis=1)
         gradient += stiffness * apply_bands(smooth, pose)
-        bands = _pose_bands(blocks, smooth, stiffness)
+        bands = pose_bands(blocks, smooth, stiffness)
         step = solveh_banded(bands, -gradient.ravel(), lower=True).reshape(n_frames, 6)
         pose = pose + step
         path = HeadPath(path.shape, pose[:, :3], pose[:, 3:], path.focal, path.centre)
@@ -262,7 +263,7 @@ def apply_bands(
     return result
 
 
-def _pose_bands(
+def pose_bands(
     blocks: Float[np.ndarray, "T 6 6"],
     smooth: Float[np.ndarray, "3 T"],
     stiffness: Float[np.ndarray, " 6"],

@@ -1,0 +1,1 @@
+"""Photometric refinement of head poses: one set for every method and baseline."""
