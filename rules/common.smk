@@ -9,6 +9,7 @@ from _checkout import use_this_checkout
 
 use_this_checkout()
 
+from _run_progress import follow_run
 from _run_record import clear_stale_lock, mark_run, record_run
 from emotalk_core.code_version import code_version
 from emotalk_core.config import block, checked_config
@@ -17,6 +18,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 mark_run()
+RUN_PROGRESS = follow_run(logger)
 if message := clear_stale_lock():
     logger.info(message)
 try:
@@ -123,3 +125,4 @@ for target in [word for word in sys.argv[1:] if word.startswith("results/")]:
 
 onstart:
     record_run()
+    RUN_PROGRESS.begin()
