@@ -1,1 +1,1 @@
-"""Camera-space normals inside the face from the tracked landmark mesh."""
+"""Camera-space normals inside the face from the tracked landmarks."""

@@ -1,64 +1,40 @@
-"""Camera-space landmarks of one frame in; smooth normals for every covered pixel out."""
+"""A camera-space surface in; smooth normals for every covered pixel out."""
 
 from __future__ import annotations
-
-from functools import lru_cache
 
 import numba
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.sparse import csr_matrix
-
-from emotalk_core.perception.landmarks import topology as tp
 
 EDGE = 1e-6  # barycentric slack: pixels on a shared edge belong to one of the triangles
 
 
-@lru_cache(maxsize=1)
-def face_triangles() -> Int[np.ndarray, "F 3"]:
-    """Triangles of the landmark mesh without those that close the mouth."""
-    keep = np.ones(len(tp.surface_triangles()), dtype=bool)
-    keep[list(tp.hole_triangles())] = False
-    return tp.surface_triangles()[keep]
-
-
-@lru_cache(maxsize=1)
-def _neighbours() -> csr_matrix:
-    """[468,468] mean over a vertex and its neighbours."""
-    triangles = face_triangles()
-    rows = np.concatenate([triangles[:, [0, 1, 2]].ravel(), triangles[:, [1, 2, 0]].ravel()])
-    columns = np.concatenate([triangles[:, [1, 2, 0]].ravel(), triangles[:, [0, 1, 2]].ravel()])
-    links = csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(tp.N_SURFACE,) * 2)
-    links.data[:] = 1
-    links.setdiag(2)
-    return csr_matrix(links.multiply(1 / links.sum(axis=1)))
-
-
 def vertex_normals(
-    points: Float[np.ndarray, "468 3"], smooth_rounds: int
-) -> Float[np.ndarray, "468 3"]:
-    """Unit normals that point out of the head, area-weighted over the triangles around a vertex.
+    points: Float[np.ndarray, "V 3"], triangles: Int[np.ndarray, "F 3"]
+) -> Float[np.ndarray, "V 3"]:
+    """Unit normals on the winding's side, area-weighted over the triangles around a vertex.
 
     Args:
         points: camera space (x right, y down, z forward).
-        smooth_rounds: rounds of averaging with the neighbours.
+        triangles: corners; outward winding gives outward normals.
     """
-    triangles = face_triangles()
     a, b, c = points[triangles].transpose(1, 0, 2)
-    normals = np.zeros_like(points)
     faces = np.cross(b - a, c - a)
-    for corner in range(3):
-        np.add.at(normals, triangles[:, corner], faces)
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12
-    for _ in range(smooth_rounds):
-        normals = _neighbours() @ normals
+    normals = np.stack(
+        [
+            sum(np.bincount(corner, faces[:, axis], len(points)) for corner in triangles.T)
+            for axis in range(3)
+        ],
+        axis=1,
+    )
     return normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12)
 
 
 def interpolate_normals(
-    pixels: Float[np.ndarray, "468 2"],
-    depth: Float[np.ndarray, " 468"],
-    normals: Float[np.ndarray, "468 3"],
+    pixels: Float[np.ndarray, "V 2"],
+    depth: Float[np.ndarray, " V"],
+    normals: Float[np.ndarray, "V 3"],
+    triangles: Int[np.ndarray, "F 3"],
     size: tuple[int, int],
 ) -> Float[np.ndarray, "H W 3"]:
     """Normals interpolated over the mesh, unit length, zero where no triangle covers a pixel.
@@ -67,11 +43,12 @@ def interpolate_normals(
         pixels: projected vertices, px (pixel centres at +0.5).
         depth: camera-space z of the vertices: the nearest triangle wins.
         normals: of the vertices.
+        triangles: corners.
         size: (height, width), px.
     """
     canvas = np.zeros((*size, 3))
     nearest = np.full(size, np.inf)
-    _raster(pixels - 0.5, depth, normals, face_triangles(), canvas, nearest)
+    _raster(pixels - 0.5, depth, normals, triangles, canvas, nearest)
     length = np.linalg.norm(canvas, axis=-1, keepdims=True)
     return np.where(length > 0, canvas / np.maximum(length, 1e-12), 0.0)
 

@@ -10,8 +10,8 @@ class NormalSettings:
     """Settings of `estimate_normals`.
 
     Attributes:
-        smooth_rounds: how often a vertex normal is averaged with its neighbours: the landmark mesh
-            is coarse and its depth a model's.
+        stiffness: how far the bent head keeps its own shape; near 0 the surface passes through
+            every landmark and takes its noise.
     """
 
-    smooth_rounds: int = 1
+    stiffness: float = 6.0

@@ -15,13 +15,14 @@ from emotalk_core.media.video import VideoReader, VideoWriter, expect_frames
 from emotalk_core.perception.landmarks import topology as tp
 from emotalk_core.perception.normals.mesh import interpolate_normals, vertex_normals
 from emotalk_core.perception.normals.settings import NormalSettings
+from emotalk_core.perception.normals.surface import HeadSurface, head_surface
 from emotalk_core.types.regions import region_mask
 
 logger = logging.getLogger(__name__)
 
-NORMALS_ID = "landmark-mesh-1"
+NORMALS_ID = "bent-head-2"
 STANDING_FOR = "cross-modal face normal network (Abrevaya et al. 2020)"
-SKIN = ("skin", "brows", "eyes", "lips")  # where the landmark mesh is the visible surface
+SKIN = ("skin", "brows", "eyes", "lips")  # where the bent head is the visible surface
 
 
 def encode_normals(normals: Float[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H W 3"]:
@@ -70,11 +71,12 @@ def estimate_normals(
     path = read_cameras(cameras)
     check_length("track.npz", len(world), facts.n_frames, "tracking")
     check_length("cameras.json", len(path), facts.n_frames, "tracking")
+    surface = head_surface(settings.stiffness)
     steps = progress.Progress("normals", facts.n_frames, logger)
     with threadpool_limits(threads), VideoWriter(normals) as writer:
         for index, labels in enumerate(VideoReader(regions)):
             found = face_normals(
-                world[index], path.viewmats[index], path.Ks[index], labels, settings.smooth_rounds
+                world[index], path.viewmats[index], path.Ks[index], labels, surface
             )
             writer.write(encode_normals(found))
             steps.step()
@@ -85,7 +87,7 @@ def face_normals(
     viewmat: Float[np.ndarray, "4 4"],
     intrinsics: Float[np.ndarray, "3 3"],
     labels: UInt8[np.ndarray, "H W"],
-    smooth_rounds: int = 1,
+    surface: HeadSurface,
 ) -> Float[np.ndarray, "H W 3"]:
     """Camera-space unit normals of one frame; zero outside the face and inside the mouth.
 
@@ -94,12 +96,13 @@ def face_normals(
         viewmat: world to camera, OpenCV axes.
         intrinsics: px.
         labels: label map.
-        smooth_rounds: see `NormalSettings`.
+        surface: what the landmarks bend.
     """
-    camera = world[: tp.N_SURFACE] @ viewmat[:3, :3].T + viewmat[:3, 3]
+    landmarks = world[: tp.N_SURFACE] @ viewmat[:3, :3].T + viewmat[:3, 3]
+    camera = surface.bend(landmarks)
     projected = camera @ intrinsics.T
     pixels = projected[:, :2] / projected[:, 2:]
-    at_points = vertex_normals(camera, smooth_rounds)
     size = (labels.shape[0], labels.shape[1])
-    found = interpolate_normals(pixels, camera[:, 2], at_points, size)
+    normals = vertex_normals(camera, surface.triangles)
+    found = interpolate_normals(pixels, camera[:, 2], normals, surface.triangles, size)
     return found * region_mask(labels, SKIN)[..., None]
