@@ -4,8 +4,15 @@
 rule write_report:
     input:
         **artifacts(
-            "manifest", "video", "audio", "metrics", "quality_json", "quality_png"
+            "manifest",
+            "video",
+            "audio",
+            "cameras",
+            "metrics",
+            "quality_json",
+            "quality_png",
         ),
+        checkpoints=[f"{SUBJECT}/avatars/{m}/avatar.safetensors" for m in METHODS],
         renders=[f"{SUBJECT}/renders/{m}/{s}.mkv" for m in METHODS for s in SCENARIOS],
         render_tables=[
             f"{SUBJECT}/renders/{m}/{s}.csv" for m in METHODS for s in SCENARIOS

@@ -9,10 +9,14 @@ with stage(snakemake) as job:
     renders: dict[str, dict[str, RenderFiles]] = {}
     for frames, table in zip(job.inputs("renders"), job.inputs("render_tables")):
         renders.setdefault(frames.parent.name, {})[frames.stem] = RenderFiles(frames, table)
+    checkpoints = {path.parent.name: path for path in job.inputs("checkpoints")}
     logs = job.input("manifest").parent / "logs"
     files = SubjectFiles(
         **job.paths("manifest", "video", "audio", "metrics", "quality_json", "quality_png"),
         renders=renders,
+        checkpoints=checkpoints,
+        cameras=job.input("cameras"),
+        logs=logs,
         clip_audio={path.stem: path for path in job.inputs("driving")},
         emotion_audio=job.input("emotion_audio"),
         training_logs={

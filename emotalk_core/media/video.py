@@ -124,7 +124,7 @@ class VideoReader:
     """Random access to a lossless artifact written by `VideoWriter`.
 
     `reader[i]` gives [H,W,3] RGB (or [H,W] for one-plane files) uint8; iteration is sequential
-    and fast.
+    and fast. `comment` is the provenance text in the file's metadata, "" without one.
     Not shared between threads: open one reader per thread.
     """
 
@@ -133,6 +133,8 @@ class VideoReader:
         try:
             self._container = av.open(str(path))
             self._stream = self._container.streams.video[0]
+            named = {k.lower(): v for k, v in self._container.metadata.items()}
+            self.comment: str = named.get("comment", "")
         except (av.FFmpegError, IndexError, OSError) as error:
             raise ArtifactError(
                 f"{path}: not readable as video ({error}); delete it and run again"

@@ -26,6 +26,7 @@ from emotalk_core.evaluation.report.curves import matched, training_series
 from emotalk_core.evaluation.report.inputs import RenderFiles, ReportSettings, SubjectFiles
 from emotalk_core.evaluation.report.plots import Line, emotion_plane, line_chart
 from emotalk_core.evaluation.report.stage import write_report
+from emotalk_core.evaluation.report.stage_times import stage_times
 from emotalk_core.evaluation.report.tables import (
     build_table,
     number,
@@ -137,6 +138,17 @@ def test_expected_lips_take_the_spread_of_the_measured() -> None:
     assert out.mean() == pytest.approx(2) and out.std() == pytest.approx(np.sqrt(2))
 
 
+PLAY_ALL = """
+Promise.all([...document.querySelectorAll('video')].map(async video => {
+  video.muted = true;
+  await video.play();
+  for (let wait = 0; wait < 100 && video.currentTime === 0; wait++)
+    await new Promise(done => setTimeout(done, 50));
+  return video.currentTime > 0;
+}))
+"""
+
+
 class Links(html.parser.HTMLParser):
     """Collects every address that a page refers to, and its tags."""
 
@@ -229,12 +241,50 @@ def test_the_page_is_whole_offline_and_labelled(page: tuple[str, TinySubject]) -
 def test_the_videos_play_and_have_sound(page: tuple[str, TinySubject]) -> None:
     text, _ = page
     movies = re.findall(r'src="data:video/mp4;base64,([^"]+)"', text)
-    assert len(movies) == 3
+    assert len(movies) == 3 + 12, "one of each scenario, one of each emotion"
+    assert text.count('poster="data:image/jpeg') == len(movies)
     for data in movies:
         with av.open(io.BytesIO(base64.b64decode(data))) as movie:
             assert movie.streams.video[0].codec_context.name == "h264"
             assert movie.streams.audio, "the driving sound belongs to the video"
             assert sum(1 for _ in movie.decode(video=0)) in (5, 25)
+
+
+def test_stage_times_are_the_ends_of_the_logs(tmp_path: Path) -> None:
+    end = "10:00:00 INFO emotalk.train_face: done in {} s, peak memory {} MiB\n"
+    (tmp_path / "train_face_a.log").write_text(end.format(9.5, 100) + end.format(90.0, 900))
+    (tmp_path / "ingest.log").write_text("killed before its end")
+    (tmp_path / "track_head.log").write_text(end.format(100.0, 300))
+    found = [(t.stage, t.seconds, t.memory) for t in stage_times(tmp_path)]
+    assert found == [("track_head", 100.0, 300), ("train_face_a", 90.0, 900)]
+    assert stage_times(None) == []
+
+
+def test_a_browser_opens_the_page_without_errors(page: tuple[str, TinySubject]) -> None:
+    """Nothing is loaded, nothing complains, videos play, nothing is wider than a phone."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium on the PATH (Debian: apt-get install chromium)")
+    _, tiny = page
+    problems: list[str] = []
+    with playwright.sync_playwright() as driver:
+        flags = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+        browser = driver.chromium.launch(executable_path=chromium, args=flags)
+        tab = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme="dark")
+        tab.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+        tab.on("pageerror", lambda e: problems.append(str(e)))
+        tab.on("request", lambda r: problems.append(r.url) if r.url[:4] == "http" else None)
+        tab.goto((tiny.folder / "report.html").as_uri())
+        played = tab.evaluate(PLAY_ALL)
+        width = tab.evaluate("document.documentElement.scrollWidth")
+        plots = tab.evaluate("document.querySelectorAll('svg .read').length")
+        tab.keyboard.press("Tab")
+        focused = tab.evaluate("document.activeElement.tagName")
+        browser.close()
+    assert problems == []
+    assert len(played) == 15 and all(played), "every video moves"
+    assert width <= 390 and plots == 12 and focused == "A"
 
 
 def test_readings_are_joined_with_their_points(page: tuple[str, TinySubject]) -> None:

@@ -56,7 +56,8 @@ class SubjectFiles:
         clip_audio: clip of cross_audio -> wav; clips without one are silent.
         emotion_audio: the wav that is spoken at every emotion point; None makes that video silent.
         training_logs: "emotalk face" -> log of that training stage; read where it exists.
-        benchmarks: stage -> Snakemake benchmark table; read where it exists.
+        logs: folder of the stages' logs (times, memory); None leaves them out.
+        checkpoints: method -> its finished avatar; with `cameras` its Gaussians are shown.
     """
 
     manifest: Path
@@ -69,7 +70,9 @@ class SubjectFiles:
     clip_audio: Mapping[str, Path] = field(default_factory=dict)
     emotion_audio: Path | None = None
     training_logs: Mapping[str, Path] = field(default_factory=dict)
-    benchmarks: Mapping[str, Path] = field(default_factory=dict)
+    logs: Path | None = None
+    checkpoints: Mapping[str, Path] = field(default_factory=dict)
+    cameras: Path | None = None
 
 
 @dataclass(frozen=True)

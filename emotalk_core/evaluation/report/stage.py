@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
 from collections.abc import Mapping
 from importlib import metadata
@@ -12,6 +13,7 @@ from typing import Any
 import cv2
 import jinja2
 import pandas as pd
+import torch
 from markupsafe import Markup
 
 from emotalk_core.errors import ArtifactError
@@ -34,11 +36,24 @@ CONSENT = (
 )
 
 
+def _processor() -> str:
+    """The processor's name as Linux gives it, else as Python does."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in text.splitlines() if "model name" in line]
+    return names[0] if names else platform.processor()
+
+
 def _versions() -> list[tuple[str, str]]:
-    """Installed packages that the numbers depend on."""
+    """Machine and installed packages that the numbers depend on."""
+    gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     found = [
         ("python", platform.python_version()),
-        ("machine", f"{platform.system()} {platform.machine()}"),
+        ("machine", f"{platform.system()} {platform.machine()}, {_processor()}"),
+        ("cores, memory", f"{os.cpu_count()}, {gigabytes:.0f} GiB"),
+        ("GPU", torch.cuda.get_device_name() if torch.cuda.is_available() else "none"),
     ]
     for name in PACKAGES:
         try:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
 from emotalk_core.emotion.circle import CLASSES
 from emotalk_core.evaluation.audio_lips import fit_lip_ridge, frame_features
@@ -25,6 +26,7 @@ from emotalk_core.evaluation.report.curves import (
     matched,
     training_chart,
 )
+from emotalk_core.evaluation.report.gaussian_views import gaussian_views
 from emotalk_core.evaluation.report.inputs import Clip, ReportSettings, SubjectFiles, open_render
 from emotalk_core.evaluation.report.movies import (
     image_address,
@@ -40,6 +42,7 @@ from emotalk_core.evaluation.report.pictures import (
     stack,
 )
 from emotalk_core.evaluation.report.plots import emotion_plane
+from emotalk_core.evaluation.report.stage_times import StageTime, stage_times
 from emotalk_core.evaluation.report.tables import ReadPoint, method_order, read_points
 from emotalk_core.evaluation.scoring import target_label
 from emotalk_core.media.atomic import read_json
@@ -62,11 +65,13 @@ MAX_SPEECH_CLIPS = 3  # cross-audio videos on the page
 
 @dataclass(frozen=True)
 class Movie:
-    """A video on the page."""
+    """A video on the page; `kind` says where it stands: "wide", "speech" or "point"."""
 
     title: str
     note: str
     address: str
+    poster: str
+    kind: str
 
 
 @dataclass
@@ -87,7 +92,10 @@ class SubjectPage:
     plane: str = ""
     points: list[ReadPoint] = field(default_factory=list)
     classes: tuple[str, ...] = CLASSES
-    benchmarks: list[tuple[str, str, str]] = field(default_factory=list)
+    gaussians: str = ""
+    n_gaussians: int = 0
+    stage_times: list[StageTime] = field(default_factory=list)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _self_reconstruction(
@@ -115,10 +123,14 @@ def _self_reconstruction(
 
         sound = piece_of_sound(files.audio, clip.audio_frames[0], length)
         page.movies.append(
-            Movie(
+            _movie(
                 "Self-reconstruction",
                 "Truth, render, error (black = equal, bright = 64 grey levels); held-out frames.",
-                movie_address(rows(), sound, folder, settings.crf),
+                "wide",
+                rows(),
+                sound,
+                folder,
+                settings.crf,
             )
         )
         seen = clip.frames[: settings.curve_frames]
@@ -182,8 +194,8 @@ def _cross_audio(
             sound = piece_of_sound(wav, first, length) if wav else None
             frames = (side_by_side([render[i]], settings.video_side) for i in clip.frames[:length])
             note = "" if wav else "The sound of this clip was not given to the report."
-            address = movie_address(frames, sound, folder, settings.crf)
-            page.movies.append(Movie(f"Other speech: {clip.name}", note, address))
+            title = f"Other speech: {clip.name}"
+            page.movies.append(_movie(title, note, "speech", frames, sound, folder, settings.crf))
             if wav is None or ridge is None:
                 continue
             index = clip.frames[: settings.curve_frames]
@@ -231,12 +243,20 @@ def _emotion(
         wav = files.emotion_audio
         sound = piece_of_sound(wav, first.audio_frames[0], length) if wav else None
         page.movies.append(
-            Movie(
+            _movie(
                 "Twelve emotions, one sentence",
                 "The same speech at the 12 valence-arousal points; the lips should agree.",
-                movie_address(grids(), sound, folder, settings.crf),
+                "wide",
+                grids(),
+                sound,
+                folder,
+                settings.crf,
             )
         )
+        for clip in clips:
+            title = f"{target_label(*clip.target)} {clip.target[0]:+.2f} {clip.target[1]:+.2f}"
+            frames = (side_by_side([render[i]], settings.video_side) for i in clip.frames[:length])
+            page.movies.append(_movie(title, "", "point", frames, sound, folder, settings.crf))
         moment = _open_eyed_moment(first, length, video, detector)
         tiles = [
             EmotionTile(render[c.frames[moment]], *c.target, target_label(*c.target)) for c in clips
@@ -271,14 +291,25 @@ def _emotion_grid(pictures: list[tuple[Clip, Picture]]) -> Picture:
     return np.concatenate(rows, axis=0)
 
 
-def _benchmarks(files: SubjectFiles) -> list[tuple[str, str, str]]:
-    """(stage, seconds, peak memory) out of Snakemake's benchmark tables that exist."""
-    found = []
-    for stage, path in sorted(files.benchmarks.items()):
-        if path.exists():
-            row = pd.read_csv(path, sep="\t").iloc[0]
-            found.append((stage, f"{float(row['s']):.0f} s", f"{row.get('max_rss', '?')} MiB"))
-    return found
+def _movie(
+    title: str,
+    note: str,
+    kind: str,
+    frames: Iterable[Picture],
+    sound: Float32[np.ndarray, " S"] | None,
+    folder: Path,
+    crf: int,
+) -> Movie:
+    """A video with its middle frame as the picture that shows before it plays."""
+    pictures = list(frames)
+    poster = image_address(pictures[len(pictures) // 2])
+    return Movie(title, note, movie_address(pictures, sound, folder, crf), poster, kind)
+
+
+def _provenance(render: Path) -> Mapping[str, Any]:
+    """What the renderer wrote into the file about itself (seed, code version, avatar's hash)."""
+    with VideoReader(render) as reader:
+        return json.loads(reader.comment) if reader.comment else {}
 
 
 def build_page(
@@ -300,13 +331,20 @@ def build_page(
         quality=read_json(files.quality_json),
         quality_picture="",
         metrics=metrics.assign(clip=metrics["clip"].astype(str)),
-        benchmarks=_benchmarks(files),
+        stage_times=stage_times(files.logs),
     )
     page.quality_picture = _picture_file(files.quality_png)
     circle, pairs = None, None
     for method in method_order(sorted(files.renders))[:1]:
         logger.info("report %s: pictures and videos of %s", name, method)
         scenarios = files.renders[method]
+        page.provenance = _provenance(next(iter(scenarios.values())).video)
+        if method in files.checkpoints and files.cameras is not None:
+            first_test = page.manifest.n_train
+            row, page.n_gaussians = gaussian_views(
+                files.checkpoints[method], files.cameras, first_test, settings.video_side
+            )
+            page.gaussians = image_address(row)
         if EMOTION in scenarios:
             circle = _emotion(page, files, method, detector, settings, folder)
         if SELF in scenarios:
