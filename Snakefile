@@ -22,9 +22,11 @@ localrules:
     all,
     measure_action_units,
     synthesize_all_sentences,
+    write_tables,
 
 
 rule all:
     default_target: True
     input:
         [f"results/{name}/metrics.csv" for name in present_subjects()],
+        f"results/tables/{TABLE_FILES[0]}" if present_subjects() else [],

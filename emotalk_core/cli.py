@@ -30,6 +30,22 @@ def _demo_actor(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _compare(arguments: argparse.Namespace) -> int:
+    from emotalk_core.evaluation.compare import Side, as_text, compare
+    from emotalk_core.evaluation.intervals import BootstrapSettings
+    from emotalk_core.media.tables import write_table
+
+    other = arguments.other_method or arguments.method
+    first = Side(arguments.first, arguments.method)
+    second = Side(arguments.second, other)
+    table = compare(first, second, BootstrapSettings(arguments.block_frames, arguments.resamples))
+    names = (f"{side.folder} ({side.method})" for side in (first, second))
+    sys.stdout.write(as_text(table, *names))
+    if arguments.csv is not None:
+        write_table(arguments.csv, table)
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="emotalk", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
@@ -41,6 +57,15 @@ def _parser() -> argparse.ArgumentParser:
     actor.add_argument("--seconds", type=float, default=24.0, help="length of the clip, s")
     actor.add_argument("--threads", type=int, default=1)
     actor.set_defaults(run=_demo_actor)
+    pair = commands.add_parser("compare", help="two runs or methods, frame by frame")
+    pair.add_argument("first", type=Path, help="results/SUBJECT, or a folder of subjects")
+    pair.add_argument("second", type=Path, help="the other one; may be the same folder")
+    pair.add_argument("--method", default="emotalk", help="whose renders are compared")
+    pair.add_argument("--other-method", help="of the second folder, where it is another one")
+    pair.add_argument("--block-frames", type=int, default=25, help="frames of a bootstrap block")
+    pair.add_argument("--resamples", type=int, default=1000, help="bootstrap draws")
+    pair.add_argument("--csv", type=Path, help="also write the table there")
+    pair.set_defaults(run=_compare)
     return parser
 
 

@@ -14,6 +14,8 @@ from _run_record import clear_stale_lock, mark_run, record_run
 from emotalk_core.code_version import code_version
 from emotalk_core.config import block, checked_config
 from emotalk_core.errors import EmotalkError
+from emotalk_core.types.metrics import TABLE_FILES
+from emotalk_core.types.names import RESERVED
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
@@ -119,7 +121,7 @@ def present_subjects():
 # Targets are not known to the engine yet while it reads this file: the command line names them.
 for target in [word for word in sys.argv[1:] if word.startswith("results/")]:
     name = Path(target).parts[1] if len(Path(target).parts) > 2 else "common"
-    if name != "common" and name not in CONFIG["subjects"]:
+    if name not in {*CONFIG["subjects"], *RESERVED}:
         raise WorkflowError(unknown_subject(name))
 
 

@@ -21,6 +21,7 @@ rule render_scenarios:
     output:
         renders=[f"{SUBJECT}/renders/{{method}}/{s}.mkv" for s in SCENARIOS],
         render_tables=[f"{SUBJECT}/renders/{{method}}/{s}.csv" for s in SCENARIOS],
+        speed=f"{SUBJECT}/benchmarks/speed_{{method}}.csv",
     log:
         f"{SUBJECT}/logs/render_scenarios_{{method}}.log",
     conda:
@@ -99,3 +100,26 @@ rule collect_metrics:
         code=code_version("evaluation.stage"),
     script:
         "../workflow_scripts/collect_metrics.py"
+
+
+rule write_tables:
+    input:
+        metrics=[f"results/{name}/metrics.csv" for name in present_subjects()],
+        speeds=[
+            f"results/{name}/benchmarks/speed_{method}.csv"
+            for name in present_subjects()
+            for method in METHODS
+        ],
+    output:
+        tables=[f"results/tables/{name}" for name in TABLE_FILES],
+    log:
+        "results/tables/logs/write_tables.log",
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(500),
+    params:
+        code=code_version("evaluation.tables.stage"),
+    script:
+        "../workflow_scripts/write_tables.py"

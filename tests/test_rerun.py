@@ -13,7 +13,7 @@ from tests.pipeline_tools import copy_checkout, planned_rules, snakemake
 
 pytestmark = pytest.mark.pipeline
 
-SCORES = {"render_scenarios": 1, "score_method": 1, "collect_metrics": 1}
+SCORES = {"render_scenarios": 1, "score_method": 1, "collect_metrics": 1, "write_tables": 1}
 AFTER_EMOTION = {"train_emotion": 1, "train_avatar": 1, **SCORES}
 AFTER_NORMALS = {
     "estimate_normals": 1,

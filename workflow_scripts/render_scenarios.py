@@ -3,13 +3,13 @@
 from _stage import stage
 
 with stage(snakemake) as job:
-    from emotalk_core.serving.stage import RenderSettings, render_scenario
+    from emotalk_core.serving.stage import RenderSettings, render_scenario, write_speeds
 
     sounds = {
         "cross_audio": job.inputs("driving"),
         "emotion": job.inputs("emotion_audio"),
     }
-    for render, table in zip(job.outputs("renders"), job.outputs("render_tables")):
+    speeds = [
         render_scenario(
             scenario=render.stem,
             method=job.wildcards["method"],
@@ -23,3 +23,6 @@ with stage(snakemake) as job:
             threads=job.threads,
             device=job.device(),
         )
+        for render, table in zip(job.outputs("renders"), job.outputs("render_tables"))
+    ]
+    write_speeds(job.output("speed"), speeds)

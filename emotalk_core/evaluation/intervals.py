@@ -59,13 +59,46 @@ def bootstrap_interval(
     """
     clips = [c for c in clips if len(c)]
     terms = np.concatenate(clips) if clips else np.zeros((0, 1))
-    if settings.resamples == 0 or len(terms) < MIN_FRAMES or not np.isfinite(terms).all():
+    if not np.isfinite(terms).all():
+        return float("nan"), float("nan")
+    return _percentiles([len(c) for c in clips], lambda drawn: reduce(terms[drawn]), settings, seed)
+
+
+def paired_interval(
+    clips: Sequence[tuple[Float[np.ndarray, "n K"], Float[np.ndarray, "n K"]]],
+    reduce: Callable[[Float[np.ndarray, "N K"]], float],
+    settings: BootstrapSettings,
+    seed: int,
+) -> tuple[float, float]:
+    """Interval of reduce(second) - reduce(first), both over the same drawn frames.
+
+    What both sides find hard (a blink, a turn of the head) cancels: it is much narrower than the
+    difference of two intervals. `clips` are (first, second) terms of the same frames of a clip.
+    """
+    clips = [c for c in clips if len(c[0])]
+    if not clips:
+        return float("nan"), float("nan")
+    first, second = (np.concatenate([c[side] for c in clips]) for side in (0, 1))
+
+    def difference(drawn: Int[np.ndarray, " N"]) -> float:
+        return reduce(second[drawn]) - reduce(first[drawn])
+
+    return _percentiles([len(c[0]) for c in clips], difference, settings, seed)
+
+
+def _percentiles(
+    lengths: Sequence[int],
+    value: Callable[[Int[np.ndarray, " N"]], float],
+    settings: BootstrapSettings,
+    seed: int,
+) -> tuple[float, float]:
+    """The middle 95 % of `value` over draws of frames."""
+    if settings.resamples == 0 or sum(lengths) < MIN_FRAMES:
         return float("nan"), float("nan")
     generator = np.random.default_rng(seed)
-    lengths = [len(c) for c in clips]
     draws = np.array(
         [
-            reduce(terms[block_indices(lengths, settings.block_frames, generator)])
+            value(block_indices(lengths, settings.block_frames, generator))
             for _ in range(settings.resamples)
         ]
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import platform
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -44,7 +46,7 @@ from emotalk_core.speech.features.registry import EXTRACTORS, features_from_wav,
 from emotalk_core.types.camera import CameraPath
 from emotalk_core.types.gaussians import Camera
 from emotalk_core.types.manifest import Manifest
-from emotalk_core.types.metrics import SCENARIOS
+from emotalk_core.types.metrics import SCENARIOS, SPEED_COLUMNS
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +75,23 @@ class RenderSettings:
                         f"render.{name}", getattr(self, name), "wanted > 0 s", "correct config.yaml"
                     )
                 )
+
+
+@dataclass(frozen=True)
+class RenderSpeed:
+    """How fast one scenario was rendered, and on what (fields: `types.metrics.SPEED_COLUMNS`)."""
+
+    subject: str
+    method: str
+    scenario: str
+    fps: float
+    n_frames: int
+    device: str
+    backend: str
+    threads: int
+    width: int
+    height: int
+    n_gaussians: int
 
 
 @dataclass(frozen=True)
@@ -112,13 +131,14 @@ def render_scenario(
     seed: int,
     threads: int,
     device: str,
-) -> None:
+) -> RenderSpeed:
     """Render "self_reconstruction", "cross_audio" or "emotion" (METHOD 1.6).
 
     Paths are those of docs/artifacts.md. `checkpoint` is the avatar after its last stage; `driving`
     are the wavs of the scenario (self_reconstruction takes none, emotion uses the first); `render`
     gets all frames, `render_table` one row for each. Rendering draws nothing at random: `seed` is
-    recorded in the provenance only.
+    recorded in the provenance only. What comes back is how fast it went (wall time, without reading
+    and writing files); it is in none of the files.
 
     Raises:
         ConfigError: unknown scenario, or no sound for one that needs it.
@@ -159,10 +179,44 @@ def render_scenario(
         VideoReader(torso) as behind,
         VideoWriter(render, comment=json.dumps(provenance, sort_keys=True)) as writer,
     ):
-        frames = draw_frames(avatar, drivers, plans, behind, use_emotion, torch.device(device))
+        times: list[float] = []
+        frames = draw_frames(
+            avatar, drivers, plans, behind, use_emotion, torch.device(device), times
+        )
         for frame in progress(frames, f"rendering {scenario}", len(plans), logger):
             writer.write(frame)
     write_table(render_table, plan_table(plans))
+    return RenderSpeed(
+        subject=facts.subject,
+        method=method,
+        scenario=scenario,
+        fps=frames_per_second(times),
+        n_frames=len(times),
+        device=device_name(device),
+        backend=settings.backend,
+        threads=threads,
+        width=facts.width,
+        height=facts.height,
+        n_gaussians=sum(len(v) for k, v in avatar.named_parameters() if k.endswith("means")),
+    )
+
+
+def frames_per_second(seconds: Sequence[float]) -> float:
+    """Speed by the median frame: the first frames warm up, and other processes disturb some."""
+    return 1.0 / float(np.median(seconds)) if len(seconds) else float("nan")
+
+
+def device_name(device: str) -> str:
+    """The accelerator by its name, or the processor's architecture."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    return f"cpu {platform.machine()}"
+
+
+def write_speeds(path: Path, speeds: Sequence[RenderSpeed]) -> None:
+    """Write wall times of renders, one row a scenario."""
+    rows = [asdict(speed) for speed in speeds]
+    write_table(path, pd.DataFrame(rows, columns=list(SPEED_COLUMNS)))
 
 
 def check_header(header: dict, manifest: Manifest, method: str, path: Path) -> None:
@@ -270,14 +324,17 @@ def draw_frames(
     behind: VideoReader,
     use_emotion: bool,
     device: torch.device,
+    times: list[float],
 ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-    """Composited frames, RGB uint8, in the plans' order.
+    """Composited frames, RGB uint8, in the plans' order; `times` gets the seconds of each.
 
     Raises:
         NumericalError: a frame holds NaN or infinity.
     """
     for number, plan in enumerate(plans):
         sound = drivers.features if plan.sound == OWN_SOUND else drivers.sounds[plan.sound]
+        picture = behind[plan.source_frame]
+        begin = time.perf_counter()
         condition = make_condition(
             sound,
             plan.audio_frame,
@@ -286,7 +343,7 @@ def draw_frames(
             device,
         )
         camera = make_camera(drivers.cameras, plan.source_frame, device)
-        background = to_tensor(behind[plan.source_frame], device)
+        background = to_tensor(picture, device)
         with torch.no_grad():
             image = avatar(condition, camera, background)
         if not bool(torch.isfinite(image).all()):
@@ -294,7 +351,9 @@ def draw_frames(
                 f"rendered frame {number} (clip {plan.clip}) is not finite; the avatar diverged, "
                 "lower the learning rates and train it again"
             )
-        yield to_frame(image)
+        frame = to_frame(image)  # copies to the host, so that an accelerator has finished too
+        times.append(time.perf_counter() - begin)
+        yield frame
 
 
 def make_camera(cameras: CameraPath, frame: int, device: torch.device) -> Camera:

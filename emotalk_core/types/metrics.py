@@ -19,6 +19,35 @@ METRIC_COLUMNS = (
     "reference",
     "frames_sha256",
 )
+# Wall times of renders, apart from metrics.csv: they differ from run to run, scores do not.
+SPEED_COLUMNS = (
+    "subject",
+    "method",
+    "scenario",
+    "fps",
+    "n_frames",
+    "device",
+    "backend",
+    "threads",
+    "width",
+    "height",
+    "n_gaussians",
+)
+# The paper's tables over all subjects, in results/tables/.
+TABLE_NAMES = (
+    "table1_self_reconstruction",
+    "table1_detail",
+    "table1_after_h264",
+    "table2_other_speech",
+    "table3_emotion",
+    "table4_ablations",
+)
+CONFUSION_FILE, SPEED_FILE = "confusion.csv", "speed.csv"
+TABLE_FILES = (
+    *(f"{name}.{suffix}" for name in TABLE_NAMES for suffix in ("csv", "md", "tex")),
+    CONFUSION_FILE,
+    SPEED_FILE,
+)
 TRIVIAL_METHODS = ("ground_truth", "chance", "mean_frame", "nearest_pose")
 SCENARIOS = ("self_reconstruction", "cross_audio", "emotion")  # what is rendered
 # Self-reconstruction after H.264, render and truth both: never mixed with lossless scores.

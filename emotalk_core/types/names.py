@@ -10,7 +10,7 @@ from emotalk_core.errors import InputError, explain
 
 MAX_LENGTH = 64  # leaves room for suffixes below the 255 bytes that file systems allow
 PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")  # no leading "-": it would read as an option
-RESERVED = frozenset({"common"})  # results/common holds what all subjects share
+RESERVED = frozenset({"common", "tables"})  # folders of results/ that all subjects share
 
 
 def check_subject_name(name: str) -> str:

@@ -27,7 +27,7 @@ from emotalk_core.evaluation.report.inputs import RenderFiles, ReportSettings, S
 from emotalk_core.evaluation.report.plots import Line, emotion_plane, line_chart
 from emotalk_core.evaluation.report.stage import write_report
 from emotalk_core.evaluation.report.stage_times import stage_times
-from emotalk_core.evaluation.report.tables import (
+from emotalk_core.evaluation.tables.build import (
     build_table,
     number,
     paper_shaped_tables,
@@ -94,7 +94,7 @@ def test_best_is_marked_among_methods_only_and_in_the_right_direction() -> None:
 
 def test_subjects_are_averaged() -> None:
     rows = [row("emotalk", "psnr_full", 30.0), row("emotalk", "psnr_full", 32.0, subject="b")]
-    table = paper_shaped_tables(frame(rows))[0]
+    table = next(iter(paper_shaped_tables(frame(rows)).values()))
     assert table.rows[0][2][0].value == "31.00"
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from emotalk_core.evaluation.tables.build import MINUS
+
 WIDTH, HEIGHT = 520, 210
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 28, 34
 PLANE = 420  # px, side of the valence-arousal plot
-MINUS = "\N{MINUS SIGN}"
 MAX_POINTS = 600  # of one line; more cannot be seen at this width
 
 

@@ -22,7 +22,7 @@ from emotalk_core.evaluation.evaluators import known_evaluators, short_label
 from emotalk_core.evaluation.report.inputs import ReportSettings, SubjectFiles
 from emotalk_core.evaluation.report.paper import PAPER_TABLES
 from emotalk_core.evaluation.report.subject_page import SubjectPage, build_page
-from emotalk_core.evaluation.report.tables import paper_shaped_tables
+from emotalk_core.evaluation.tables.build import paper_shaped_tables
 from emotalk_core.media.atomic import atomic_path, write_text
 from emotalk_core.perception.landmarks.packaged import FaceMeshLandmarks
 
@@ -114,7 +114,7 @@ def write_report(
         .render(
             title=", ".join(subjects),
             pages=pages,
-            tables=paper_shaped_tables(metrics),
+            tables=list(paper_shaped_tables(metrics).values()),
             evaluators=known_evaluators(sorted({str(e) for e in metrics["evaluator"]})),
             paper_tables=PAPER_TABLES,
             versions=_versions(),

@@ -43,8 +43,8 @@ from emotalk_core.evaluation.report.pictures import (
 )
 from emotalk_core.evaluation.report.plots import emotion_plane
 from emotalk_core.evaluation.report.stage_times import StageTime, stage_times
-from emotalk_core.evaluation.report.tables import ReadPoint, method_order, read_points
 from emotalk_core.evaluation.scoring import target_label
+from emotalk_core.evaluation.tables.build import ReadPoint, method_order, read_points
 from emotalk_core.media.atomic import read_json
 from emotalk_core.media.audio import read_audio
 from emotalk_core.media.tables import read_manifest, read_table
