@@ -1,9 +1,36 @@
 """Emotional training images of a person who never acted emotions, the lips kept."""
 
+GLEF = f"{SUBJECT}/glef/generator.safetensors"
+# A trained generator is an input of the bank only where the configuration chooses it.
+TRAINED = {"checkpoint": GLEF} if CONFIG["emotion_bank"]["generator"] == "glef" else {}
+
+
+rule train_glef:
+    input:
+        **artifacts("manifest", "video", "track"),
+    output:
+        checkpoint=GLEF,
+        curves=f"{SUBJECT}/glef/curves.csv",
+    log:
+        f"{SUBJECT}/logs/train_glef.log",
+    conda:
+        ENV
+    threads: CONFIG["threads"]["glef"]
+    resources:
+        mem_mb=memory(4000),
+    params:
+        settings=settings("glef"),
+        seed=SEED,
+        device=DEVICE,
+        code=code_version("training.glef_stage"),
+    script:
+        "../workflow_scripts/train_glef.py"
+
 
 rule make_emotion_bank:
     input:
         **artifacts("manifest", "video", "track", "regions", "normals"),
+        **TRAINED,
     output:
         **artifacts("bank_frames", "bank_regions", "bank_normals", "bank_index"),
     log:

@@ -27,6 +27,7 @@ READERS = {
     ("speech",): "speech.stage:SpeechSettings",
     ("synthesis",): "speech.synthesis.stage:SynthesisSettings",
     ("emotion_bank",): "emotion.stage:BankSettings",
+    ("glef",): "emotion.glef.settings:GlefSettings",
     ("training", "mouth"): "training.settings:TrainingSettings",
     ("training", "face"): "training.settings:TrainingSettings",
     ("training", "emotion"): "training.settings:TrainingSettings",

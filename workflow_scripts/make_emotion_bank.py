@@ -20,4 +20,5 @@ with stage(snakemake) as job:
         settings=job.settings(BankSettings),
         seed=job.params.seed,
         threads=job.threads,
+        checkpoint=next(iter(job.inputs("checkpoint")), None),
     )

@@ -30,6 +30,7 @@ CALM_FACTOR = 2  # ... but at least this many times the frames wanted
 BLINK_SHARE = 0.65  # of the median eye opening: below, lids hide the eye
 MAX_ERROR_RATIO = 3.0  # reprojection error against its median: above, tracking slipped
 SPEECH_WEIGHT = 1.5  # lip opening counts this much against one pose angle when frames are spread
+DISC = 0.85  # radius of the disc from which random emotions are drawn (METHOD 4.1)
 
 
 def sample_points(
@@ -147,3 +148,9 @@ def spread(features: Float[np.ndarray, "N D"], count: int) -> Int[np.ndarray, " 
         chosen.append(farthest)
         distance = np.minimum(distance, np.linalg.norm(features - features[farthest], axis=1))
     return np.array(chosen)
+
+
+def draw_emotions(count: int, rng: np.random.Generator) -> Float[np.ndarray, "N 2"]:
+    """Random (valence, arousal), uniform on the disc that the bank's points fill."""
+    angle, radius = rng.uniform(0, 2 * np.pi, count), DISC * np.sqrt(rng.uniform(0, 1, count))
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)

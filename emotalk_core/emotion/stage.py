@@ -20,7 +20,7 @@ from emotalk_core.emotion.basis import person_neutral
 from emotalk_core.emotion.circle import packaged_circle
 from emotalk_core.emotion.poisson import CloneSettings
 from emotalk_core.emotion.quality import QualityLimits
-from emotalk_core.emotion.registry import GENERATORS, create_generator
+from emotalk_core.emotion.registry import GENERATORS, TRAINED, create_generator
 from emotalk_core.emotion.sampling import choose_frames, sample_points
 from emotalk_core.errors import ArtifactError, ConfigError, explain
 from emotalk_core.media.progress import Progress
@@ -115,11 +115,13 @@ def make_bank(
     settings: BankSettings,
     seed: int,
     threads: int,
+    checkpoint: Path | None = None,
 ) -> None:
     """Write M frames at K points each with labels, normals, quality (docs/artifacts.md, paper S4).
 
     The paper draws images on the fly during training (S10); a finite seeded bank is this pipeline's
-    deviation (METHOD 4.1). Rejected images stay in the files with accepted=False.
+    deviation (METHOD 4.1). Rejected images stay in the files with accepted=False. A generator that
+    is trained for each subject reads its `checkpoint`.
 
     Raises:
         ArtifactError: inputs disagree with the manifest, or too many images were rejected (then no
@@ -138,9 +140,15 @@ def make_bank(
 
     cv2.setNumThreads(1)  # images run side by side; threads inside one image would only fight
     circle = packaged_circle()
-    generator = create_generator(settings.generator)
+    generator = create_generator(settings.generator, checkpoint)
     if generator.standing_for:
         logger.warning("generator %s stands in for %s", generator.id, generator.standing_for)
+    if settings.generator in TRAINED and not settings.clone:
+        logger.warning(
+            "generator %s repaints the whole face and emotion_bank.clone is off: the paper clones "
+            "only the eye and mouth rectangles (presets/glef.yaml)",
+            generator.id,
+        )
     valid = arrays["valid"][: facts.n_train].astype(bool)
     person = person_neutral(arrays["neutral"], arrays["landmarks"][: facts.n_train], valid)
     points = sample_points(

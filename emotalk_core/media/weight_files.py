@@ -70,6 +70,21 @@ def read_state(path: Path) -> State:
     return _tensors_of(_read_torch(path), path)
 
 
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Top level of a torch file that holds several tables (a training checkpoint).
+
+    Raises:
+        WeightsError: as `read_state`.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: missing; put the weight file there (docs/weights.md)")
+    _check_archive(path)
+    data = _read_torch(path)
+    if not isinstance(data, Mapping):
+        raise WeightsError(f"{path}: holds {type(data).__name__}, wanted a table of tensors")
+    return dict(data)
+
+
 def _read_safetensors(path: Path) -> State:
     try:
         return load_file(str(path))

@@ -1,0 +1,278 @@
+"""The tiny g_LEF (64 px) end to end on actor faces: trains, measures, draws curves and pictures.
+
+    python -m benchmarks.glef --out FOLDER [--train-tiny] [--epochs 40] [--threads 1]
+
+`--train-tiny` first trains the packaged tiny networks anew (their training rule; a few minutes) and
+writes them to FOLDER/tiny.safetensors. Then g_LEF is trained twice for a person whom these networks
+have never seen: with and without the lip branch. Lips are measured by the packaged landmark
+detector and by the tiny one, emotion by the packaged emotion reader, on frames and emotions that
+were not trained on. Output: table on the terminal, report.json, curves.csv, picture.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from emotalk_core.emotion.glef.actor_faces import ActorFaces, actor_faces
+from emotalk_core.emotion.glef.align import POINTS_68
+from emotalk_core.emotion.glef.lips import LIPS, heatmap_points
+from emotalk_core.emotion.glef.losses import read_truth
+from emotalk_core.emotion.glef.model import TINY, LipAlignedGenerator
+from emotalk_core.emotion.glef.networks import (
+    GlefNetworks,
+    load_tiny_networks,
+    new_tiny_networks,
+    save_tiny_networks,
+)
+from emotalk_core.emotion.glef.settings import GlefSettings
+from emotalk_core.emotion.glef.tiny_training import TinyBudget, train_tiny
+from emotalk_core.perception.emotion.reader import EmotionReader
+from emotalk_core.perception.landmarks.packaged import FaceMeshLandmarks
+from emotalk_core.training.glef_loop import GlefLoop, read_faces
+
+POPULATION = tuple(range(101, 111))  # persons of the tiny networks
+STATES, EMOTIONS = 12, 3  # of each of them
+SUBJECT = 7  # the built-in actor, not in the population
+FRAMES = 48  # of the subject; every fourth is held out
+SEEN_SIZE = 256  # px at which packaged readers see a 64 px face
+RINGS = [(0.7 * np.cos(t), 0.7 * np.sin(t)) for t in np.radians(np.arange(0, 360, 45))]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained tiny g_LEF with the curves of its losses."""
+
+    model: LipAlignedGenerator
+    curves: dict[str, np.ndarray]
+
+
+def subject_faces(count: int = FRAMES) -> ActorFaces:
+    """Speaking faces of the subject without emotion."""
+    return actor_faces([SUBJECT], count, 0, TINY.size, TINY.crop_share)
+
+
+def split(faces: ActorFaces) -> tuple[np.ndarray, np.ndarray]:
+    """Rows for training and rows held out (every fourth)."""
+    rows = np.arange(len(faces.images))
+    return rows[rows % 4 != 3], rows[rows % 4 == 3]
+
+
+def train(
+    tiny: Path | None, faces: ActorFaces, settings: GlefSettings, seed: int = 0
+) -> tuple[Trained, GlefNetworks]:
+    """Train g_LEF on the training rows of the faces."""
+    torch.manual_seed(seed)
+    networks = load_tiny_networks(tiny).to("cpu")
+    data = read_faces(networks, faces.images[split(faces)[0]], settings, "cpu")
+    model = LipAlignedGenerator(
+        networks.generator, networks.emotion, networks.shape, settings.lip_branch
+    )
+    curves = GlefLoop(model, data, networks.critics, settings, seed).walk()
+    return Trained(model, curves), networks
+
+
+@torch.no_grad()
+def generate(
+    model: LipAlignedGenerator,
+    networks: GlefNetworks,
+    images: Tensor,
+    emotions: list[tuple[float, float]],
+) -> Tensor:
+    """[E,N,3,S,S] each picture at each emotion, 0..1."""
+    truth, latents = read_truth(images, networks.critics), networks.invert(images)
+    made = []
+    for pair in emotions:
+        wanted = torch.tensor([pair], dtype=torch.float32).expand(len(images), 2)
+        made.append(model(latents, wanted, truth.lip_heatmaps).images.clamp(0, 1))
+    return torch.stack(made)
+
+
+def to_pixels(image: Tensor, size: int = SEEN_SIZE) -> np.ndarray:
+    """RGB uint8, enlarged."""
+    pixels = (image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+    return cv2.resize(pixels, (size, size), interpolation=cv2.INTER_CUBIC)
+
+
+def lip_errors(
+    made: Tensor, faces: ActorFaces, rows: np.ndarray, networks: GlefNetworks
+) -> dict[str, float]:
+    """Mean distance of the 20 lip points from the frame's, px of the 64 px crop, by two readers.
+
+    The packaged detector compares with itself on the frame, the tiny one with the exact truth.
+    """
+    marks = networks.critics.landmarks
+    truth = torch.from_numpy(faces.points[rows])[:, LIPS]
+    scale = TINY.size / TINY.heatmap_cells
+    with torch.no_grad():
+        errors = [
+            (heatmap_points(marks(batch)[:, LIPS]) * scale - truth).norm(dim=2).mean()
+            for batch in made
+        ]
+    return {
+        "lip_error_tiny": float(torch.stack(errors).mean()),
+        "lip_error_facemesh": facemesh_lip_error(made, faces, rows),
+    }
+
+
+def facemesh_lip_error(made: Tensor, faces: ActorFaces, rows: np.ndarray) -> float:
+    """The packaged detector's lips on generated faces against those on the frames."""
+    chosen = list(POINTS_68[LIPS])
+    distances = []
+    with FaceMeshLandmarks(static=True) as detector:
+        for place, image in enumerate(faces.tensor()[rows]):
+            before = detector.detect(to_pixels(image))
+            for batch in made:
+                after = detector.detect(to_pixels(batch[place]))
+                if before is not None and after is not None:
+                    gap = np.linalg.norm(after[chosen, :2] - before[chosen, :2], axis=1).mean()
+                    distances.append(gap * TINY.size / SEEN_SIZE)
+    return float(np.mean(distances)) if distances else float("nan")
+
+
+def emotion_response(
+    made: Tensor, neutral: Tensor, emotions: list[tuple[float, float]]
+) -> dict[str, float]:
+    """Correlation and sign agreement of the packaged reader's change with the wanted emotion."""
+    wanted, changes = [], []
+    with FaceMeshLandmarks(static=True) as detector, EmotionReader() as reader:
+
+        def read(image: Tensor) -> np.ndarray | None:
+            frame = to_pixels(image)
+            points = detector.detect(frame)
+            return None if points is None else np.array(reader.read(frame, points)[:2])
+
+        for place in range(neutral.shape[0]):
+            rest = read(neutral[place])
+            for pair, batch in zip(emotions, made):
+                seen = read(batch[place])
+                if rest is not None and seen is not None:
+                    wanted.append(pair)
+                    changes.append(seen - rest)
+    if not changes:
+        return {"faces_found": 0.0}
+    truth, change = np.array(wanted), np.array(changes)
+    strong = np.abs(truth) > 0.3
+    right = np.sign(truth) == np.sign(change)
+    return {
+        "faces_found": len(change) / (neutral.shape[0] * len(emotions)),
+        "valence_r": float(np.corrcoef(truth[:, 0], change[:, 0])[0, 1]),
+        "arousal_r": float(np.corrcoef(truth[:, 1], change[:, 1])[0, 1]),
+        "valence_sign": float(right[strong[:, 0], 0].mean()),
+        "arousal_sign": float(right[strong[:, 1], 1].mean()),
+    }
+
+
+def measure(trained: Trained, networks: GlefNetworks, faces: ActorFaces) -> dict[str, float]:
+    """All numbers on the held-out rows."""
+    rows = split(faces)[1]
+    images = faces.tensor()[rows]
+    made = generate(trained.model, networks, images, RINGS)
+    neutral = generate(trained.model, networks, images, [(0.0, 0.0)])[0]
+    numbers = lip_errors(made, faces, rows, networks)
+    numbers |= emotion_response(made, neutral, RINGS)
+    with torch.no_grad():
+        seen = torch.stack([networks.critics.emotion(batch).mean(0) for batch in made]).numpy()
+    for axis, name in enumerate(("valence", "arousal")):
+        numbers[f"{name}_r_tiny"] = float(
+            np.corrcoef(np.array(RINGS)[:, axis], seen[:, axis])[0, 1]
+        )
+    return numbers
+
+
+def fall(curve: np.ndarray) -> tuple[float, float]:
+    """Mean of the first and of the last tenth of a loss."""
+    part = max(1, len(curve) // 10)
+    return float(curve[:part].mean()), float(curve[-part:].mean())
+
+
+def draw(path: Path, faces: ActorFaces, both: dict[str, tuple[Trained, GlefNetworks]]) -> None:
+    """Curves above, faces below: frame, neutral and eight emotions, with and without lips."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    rows = split(faces)[1][:3]
+    images = faces.tensor()[rows]
+    strips = []
+    for place in range(len(rows)):
+        for name in both:
+            model, networks = both[name][0].model, both[name][1]
+            made = generate(model, networks, images[place : place + 1], [(0.0, 0.0), *RINGS])
+            shown = [images[place], *made[:, 0]]
+            strips.append(np.hstack([to_pixels(image, 128) for image in shown]))
+    figure = pyplot.figure(figsize=(14, 14))
+    grid = figure.add_gridspec(2, 5, height_ratios=(1, 3))
+    for column, loss in enumerate(next(iter(both.values()))[0].curves):
+        axes = figure.add_subplot(grid[0, column])
+        for name, (trained, _) in both.items():
+            smooth = pd.Series(trained.curves[loss]).rolling(20, min_periods=1).mean()
+            axes.plot(smooth, label=name)
+        axes.set_title(loss)
+        axes.legend()
+    axes = figure.add_subplot(grid[1, :])
+    axes.imshow(np.vstack(strips))
+    rings = "  ".join(f"({v:.1f},{a:.1f})" for v, a in RINGS)
+    axes.set_title(f"frame, (0,0), {rings}; odd rows {', even rows '.join(both)}")
+    axes.axis("off")
+    figure.tight_layout()
+    figure.savefig(path, dpi=90)
+
+
+def train_tiny_file(path: Path, budget: TinyBudget) -> None:
+    """The training rule of the packaged tiny networks."""
+    torch.manual_seed(0)
+    faces = actor_faces(POPULATION, STATES, EMOTIONS, TINY.size, TINY.crop_share)
+    networks = new_tiny_networks()
+    losses = train_tiny(networks, faces, budget, seed=0)
+    facts = {"persons": list(POPULATION), "faces": len(faces.images), "losses": losses}
+    save_tiny_networks(path, networks, facts | {"budget": vars(budget)})
+
+
+def main() -> None:
+    """Run everything and write the report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--train-tiny", action="store_true")
+    parser.add_argument("--tiny", type=Path, default=None)
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(options.threads)
+    options.out.mkdir(parents=True, exist_ok=True)
+    begin, busy = time.monotonic(), time.process_time()
+    tiny = options.tiny
+    if options.train_tiny:
+        tiny = options.out / "tiny.safetensors"
+        train_tiny_file(tiny, TinyBudget())
+    faces, both, report = subject_faces(), {}, {}
+    for name, lip_branch in (("with_lips", True), ("without_lips", False)):
+        settings = GlefSettings(
+            epochs=options.epochs, learning_rate=options.learning_rate, lip_branch=lip_branch
+        )
+        both[name] = train(tiny, faces, settings)
+        report[name] = measure(*both[name], faces)
+        for loss, curve in both[name][0].curves.items():
+            report[name][f"{loss}_first"], report[name][f"{loss}_last"] = fall(curve)
+    report["time"] = {"wall_s": time.monotonic() - begin, "cpu_s": time.process_time() - busy}
+    draw(options.out / "picture.png", faces, both)
+    pd.DataFrame(both["with_lips"][0].curves).to_csv(options.out / "curves.csv", index=False)
+    (options.out / "report.json").write_text(json.dumps(report, indent=1))
+    print(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""Training rule of the packaged tiny networks: actor faces in, encoder, generator and critics out.
+
+They take the place of networks that were trained for weeks on 70,000 photographs, so they are
+taught more directly: pictures of one state that differ in emotion only are shown as pairs, and
+the generator has to draw the one from the latent of the other plus EmoExtract's offset.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from emotalk_core.emotion.glef.actor_faces import ActorFaces
+from emotalk_core.emotion.glef.lips import LIPS, draw_heatmaps, heatmap_points, lip_rectangle
+from emotalk_core.emotion.glef.networks import GlefNetworks
+from emotalk_core.emotion.glef.tiny_critics import HEATMAP_SIZE, INPUT_SIZE
+from emotalk_core.media.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+BATCH = 16
+PAIR_BATCH = 6
+PEAK_WEIGHT = 20.0  # of heatmap cells with a peak: most cells are empty
+LIP_WEIGHT = 4.0  # of pixels around the lips in the reconstruction
+SHIFT = 4  # px; largest shift of augmented pictures
+OFFSET_WEIGHT = 1e-3  # of the squared offset: emotion moves latents no more than needed
+
+
+@dataclass(frozen=True)
+class TinyBudget:
+    """How long each part is trained; the defaults are those of the packaged file.
+
+    Attributes:
+        critic_steps: of each of the three critics. steps: of encoder, generator and EmoExtract.
+        critic_rate, rate: learning rates at the start; they fall to a tenth (cosine).
+    """
+
+    critic_steps: int = 400
+    steps: int = 1200
+    critic_rate: float = 2e-3
+    rate: float = 2e-3
+
+
+def train_tiny(
+    networks: GlefNetworks, faces: ActorFaces, budget: TinyBudget, seed: int
+) -> dict[str, float]:
+    """Train everything; returns the last running mean of each loss."""
+    generator = torch.Generator().manual_seed(seed)
+    found = train_critics(networks, faces, budget, generator)
+    return found | {"picture": train_pairs(networks, faces, budget, generator)}
+
+
+def train_critics(
+    networks: GlefNetworks, faces: ActorFaces, budget: TinyBudget, generator: torch.Generator
+) -> dict[str, float]:
+    """Landmark heatmaps, valence and arousal, identity classes."""
+    images = faces.tensor()
+    points = torch.from_numpy(faces.points)
+    emotions = torch.from_numpy(faces.emotions)
+    persons = torch.from_numpy(faces.identity)
+    marks, reading, identity = (
+        cast(nn.Module, critic) for critic in vars(networks.critics).values()
+    )
+    classes = nn.Linear(networks.critics.identity(images[:1]).shape[1], int(persons.max()) + 1)
+
+    def landmark_loss(rows: Tensor) -> Tensor:
+        shift = _shifts(len(rows), generator)
+        truth = (points[rows] + shift[:, None]) * (HEATMAP_SIZE / INPUT_SIZE)
+        wanted = draw_heatmaps(truth, HEATMAP_SIZE)
+        made = marks(_augment(images[rows], shift, generator))
+        return ((made - wanted).square() * (1 + PEAK_WEIGHT * wanted)).mean()
+
+    def emotion_loss(rows: Tensor) -> Tensor:
+        pictures = _augment(images[rows], _shifts(len(rows), generator), generator)
+        return (reading(pictures) - emotions[rows]).square().sum(dim=1).mean()
+
+    def identity_loss(rows: Tensor) -> Tensor:
+        pictures = _augment(images[rows], _shifts(len(rows), generator), generator)
+        return functional.cross_entropy(classes(identity(pictures)), persons[rows])
+
+    tasks: dict[str, tuple[nn.Module, Callable[[Tensor], Tensor], float]] = {
+        "landmarks": (marks, landmark_loss, 1.0),
+        "emotion": (reading, emotion_loss, 2.5),  # the hardest task, on the smallest network
+        "identity": (nn.ModuleList([identity, classes]), identity_loss, 0.5),
+    }
+    steps, rate = budget.critic_steps, budget.critic_rate
+    return {
+        name: _descend(name, module, loss, len(images), round(share * steps), rate)
+        for name, (module, loss, share) in tasks.items()
+    }
+
+
+def train_pairs(
+    networks: GlefNetworks, faces: ActorFaces, budget: TinyBudget, generator: torch.Generator
+) -> float:
+    """Encoder, StyleGAN2 and EmoExtract together: each picture from itself and from its sibling."""
+    images, emotions = faces.tensor(), torch.from_numpy(faces.emotions)
+    lips = torch.from_numpy(faces.points)[:, LIPS]
+    siblings = _siblings(faces.state)
+    modules = nn.ModuleList([networks.encoder, networks.generator, networks.emotion])
+    marks = networks.critics.landmarks
+
+    def loss(rows: Tensor) -> Tensor:
+        pick = torch.randint(siblings.shape[1], (len(rows),), generator=generator)
+        other = siblings[rows, pick]
+        latents = networks.encoder(images[rows] * 2 - 1)
+        offset = networks.emotion(latents, emotions[other])
+        made = (networks.generator(torch.cat([latents, latents + offset])) + 1) / 2
+        both = torch.cat([rows, other])
+        error = (made - images[both]).abs() + 4 * (made - images[both]).square()
+        mask = lip_rectangle(lips[both], INPUT_SIZE, INPUT_SIZE, 0.3)
+        picture = ((1 + LIP_WEIGHT * mask) * error).mean()
+        with torch.no_grad():
+            wanted = heatmap_points(marks(images[both]))
+        moved = (heatmap_points(marks(made)) - wanted).abs().mean()
+        regular = OFFSET_WEIGHT * offset.square().sum(dim=2).mean()
+        return picture + 0.02 * moved + regular
+
+    return _descend("pairs", modules, loss, len(images), budget.steps, budget.rate, PAIR_BATCH)
+
+
+def _descend(
+    name: str,
+    module: nn.Module,
+    loss: Callable[[Tensor], Tensor],
+    count: int,
+    steps: int,
+    rate: float,
+    batch: int = BATCH,
+) -> float:
+    """Adam with a cosine fall to a tenth; rows are drawn by a generator of their own."""
+    rows = torch.Generator().manual_seed(steps)
+    adam = torch.optim.Adam(module.parameters(), lr=rate, betas=(0.9, 0.99))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps, rate / 10)
+    progress, running = Progress(f"tiny {name}", steps, logger), 0.0
+    module.train().requires_grad_(True)
+    for step in range(steps):
+        value = loss(torch.randint(count, (batch,), generator=rows))
+        adam.zero_grad(set_to_none=True)
+        value.backward()
+        adam.step()
+        schedule.step()
+        running += (float(value.detach()) - running) / min(step + 1, 50)
+        progress.step(loss=running)
+    module.eval().requires_grad_(False)
+    return running
+
+
+def _shifts(count: int, generator: torch.Generator) -> Float[Tensor, "B 2"]:
+    return torch.randint(-SHIFT, SHIFT + 1, (count, 2), generator=generator).float()
+
+
+def _augment(
+    images: Float[Tensor, "B 3 S S"], shift: Float[Tensor, "B 2"], generator: torch.Generator
+) -> Float[Tensor, "B 3 S S"]:
+    """Shifted (whole px), blurred in half of the cases, brighter or darker, with noise."""
+    padded = functional.pad(images, (SHIFT,) * 4, mode="replicate")
+    size = images.shape[-1]
+    moved = []
+    for picture, (dx, dy) in zip(padded, shift.int().tolist()):
+        moved.append(picture[:, SHIFT - dy : SHIFT - dy + size, SHIFT - dx : SHIFT - dx + size])
+    out = torch.stack(moved)
+    soft = functional.avg_pool2d(functional.pad(out, (1,) * 4, mode="replicate"), 3, 1)
+    count = len(images)
+    share = torch.rand(count, 1, 1, 1, generator=generator).round()
+    out = share * soft + (1 - share) * out
+    gain = 1 + 0.2 * (torch.rand(count, 3, 1, 1, generator=generator) - 0.5)
+    noise = 0.02 * torch.randn(out.shape, generator=generator)
+    return (out * gain + noise).clamp(0, 1)
+
+
+def _siblings(state: Int[np.ndarray, " N"]) -> Int[Tensor, "N K"]:
+    """Rows of the same state, itself among them."""
+    return torch.from_numpy(np.stack([np.flatnonzero(state == own) for own in state]))
