@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float32
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+from torch.nn import functional
 
 from emotalk_core.errors import BackendUnavailableError
 from emotalk_core.speech.features.base import WINDOW
-from emotalk_core.speech.features.mel import cut_out
+from emotalk_core.speech.features.mel import cut_out, neighbours
+from emotalk_core.speech.features.onnx_weights import float_tensors
 from emotalk_core.types.manifest import FPS, SAMPLE_RATE
 
 # The two networks of the openwakeword wheel (Google speech embedding, Apache-2.0).
@@ -32,7 +36,13 @@ TONE_HERTZ, TONE_SAMPLES = 1000.0, 1024
 # Mean and deviation of embeddings of two recordings of speech: constants, as for log-mel.
 MEAN, DEVIATION = 2.0, 17.4
 BLOCK_FRAMES = 1500  # a minute at a time: bounds memory
-BATCH = 64  # windows per run of the embedding network
+# The embedding network halves time three times: each pass gives every eighth column, and two passes
+# four columns apart give every frame. Run over windows of 76 columns, as its file wants it, each
+# column would be computed 19 times.
+PASS_STRIDE = 8
+N_CONVOLUTIONS = 20
+POOLS = {2: (2, 2), 6: (1, 2), 10: (2, 2), 14: (1, 2), 18: (2, 2)}  # after these convolutions
+SLOPE, FLOOR = 0.2, -0.4  # of its rectifiers
 
 
 class SpeechEmbedding:
@@ -44,7 +54,7 @@ class SpeechEmbedding:
 
     def __init__(self) -> None:
         self._mel = _session(MEL_FILE)
-        self._embedding = _session(EMBEDDING_FILE)
+        self._layers = _convolutions(_packaged(EMBEDDING_FILE))
         self._floor = float(self._decibels(np.zeros(4 * MEL_REACH, dtype=np.float32)).min())
 
     def windows(
@@ -53,8 +63,7 @@ class SpeechEmbedding:
         """See `SpeechExtractor.windows`."""
         before = WINDOW // 2
         vectors = self.vectors(samples, -before, n_frames + WINDOW - before)
-        picks = np.arange(n_frames)[:, None] + np.arange(WINDOW)[None, :]
-        return vectors[picks]
+        return neighbours(vectors, WINDOW)[:n_frames]
 
     def vectors(
         self, samples: Float32[np.ndarray, " N"], first: int, last: int
@@ -75,15 +84,26 @@ class SpeechEmbedding:
         n_columns = (last - first - 1) * STRIDE + MEL_COLUMNS
         sound = cut_out(samples, begin, (n_columns - 1) * HOP + MEL_REACH)
         mel = np.maximum(self._decibels(sound)[:n_columns], self._floor) / MEL_SCALE + MEL_OFFSET
-        views = np.lib.stride_tricks.sliding_window_view(mel, MEL_COLUMNS, axis=0)[::STRIDE]
-        views = views.transpose(0, 2, 1)[..., None]
-        name = self._embedding.get_inputs()[0].name
-        parts = [
-            self._embedding.run(None, {name: np.ascontiguousarray(views[i : i + BATCH])})[0]
-            for i in range(0, len(views), BATCH)
-        ]
-        vectors = np.concatenate(parts).reshape(-1, self.dim)
+        vectors = np.empty((last - first, self.dim), dtype=np.float32)
+        for phase in range(0, PASS_STRIDE, STRIDE):
+            every = vectors[phase // STRIDE :: PASS_STRIDE // STRIDE]
+            if len(every):  # one frame alone has no second pass
+                length = (len(every) - 1) * PASS_STRIDE + MEL_COLUMNS
+                every[:] = self._embed(mel[phase : phase + length])
         return ((vectors - MEAN) / DEVIATION).astype(np.float32)
+
+    def _embed(self, mel: Float32[np.ndarray, "C 32"]) -> Float32[np.ndarray, "E 96"]:
+        """One embedding for each eighth column on which a window of 76 fits."""
+        with torch.no_grad():
+            x = torch.from_numpy(np.ascontiguousarray(mel))[None, None]
+            for index, (weight, bias) in enumerate(self._layers):
+                bands = 1 if weight.shape[3] == 3 else 0  # zeros beside the bands, none in time
+                x = functional.conv2d(x, weight, bias, padding=(0, bands))
+                if index < N_CONVOLUTIONS - 1:
+                    x = functional.leaky_relu(x, SLOPE).clamp_min(FLOOR)
+                if index in POOLS:
+                    x = functional.max_pool2d(x, POOLS[index])
+            return x[0, :, :, 0].T.numpy()
 
     def _decibels(self, sound: Float32[np.ndarray, " N"]) -> Float32[np.ndarray, "C 32"]:
         """Mel columns in dB, column c centred at sample 160 c + 256."""
@@ -95,8 +115,8 @@ class SpeechEmbedding:
         return columns.reshape(-1, MEL_BANDS)[:n_columns]
 
 
-def _session(file: str) -> Any:
-    """One of the wheel's networks on one thread.
+def _packaged(file: str) -> Path:
+    """Where one of the wheel's networks lies.
 
     Raises:
         BackendUnavailableError: the wheel is not installed or does not carry the file.
@@ -108,8 +128,26 @@ def _session(file: str) -> Any:
             f"{PACKAGE}/{FOLDER}/{file} is missing; install requirements/packaged_models.txt "
             "(pip install --no-deps openwakeword==0.5.1), or set speech.extractor to logmel"
         )
+    return path
+
+
+def _session(file: str) -> Any:
+    """One of the wheel's networks on one thread."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    path = str(_packaged(file))
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _convolutions(
+    path: Path,
+) -> list[tuple[Float[Tensor, "O I H W"], Float[Tensor, " O"] | None]]:
+    """Weights and biases of the embedding network, in order."""
+    values = {name: torch.from_numpy(array.copy()) for name, array in float_tensors(path).items()}
+    names = ["model/conv2d", *(f"model/conv2d_{k}" for k in range(1, N_CONVOLUTIONS - 1))]
+    fused = [f"{name}/Conv2D_{{}}_fused_bn" for name in names]
+    layers = [(values[n.format("weights")], values.get(n.format("bias"))) for n in fused]
+    last = f"model/conv2d_{N_CONVOLUTIONS - 1}/Conv2D/ReadVariableOp:0"
+    return [*layers, (values[last], None)]

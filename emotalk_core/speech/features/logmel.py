@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from emotalk_core.speech.features.base import WINDOW
-from emotalk_core.speech.features.mel import COLUMNS_PER_FRAME, HOP, cut_out, log_mel
+from emotalk_core.speech.features.mel import COLUMNS_PER_FRAME, HOP, cut_out, log_mel, neighbours
 
 # Mean and deviation of log-mel values over six recordings of speech in two languages (levels
 # between .05 and .14 RMS). Constants, so that a stream and a file give the same features.
@@ -33,5 +33,4 @@ class LogMel:
         n_columns = n_frames * COLUMNS_PER_FRAME + WINDOW + 2 * MARGIN
         sound = cut_out(samples, -lead * HOP, n_columns * HOP)
         columns = (log_mel(sound, self.dim)[MARGIN:] - MEAN) / DEVIATION
-        picks = np.arange(n_frames)[:, None] * COLUMNS_PER_FRAME + np.arange(WINDOW)[None, :]
-        return columns[picks].astype(np.float32)
+        return neighbours(columns.astype(np.float32), WINDOW, COLUMNS_PER_FRAME)[:n_frames]

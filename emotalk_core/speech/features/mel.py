@@ -61,3 +61,11 @@ def cut_out(
     start = max(-begin, 0)
     cut[start : start + len(part)] = part
     return cut
+
+
+def neighbours(
+    columns: Float32[np.ndarray, "C D"], window: int, stride: int = 1
+) -> Float32[np.ndarray, "T W D"]:
+    """Windows of columns as a view: an hour of them takes no more memory than the columns."""
+    views = np.lib.stride_tricks.sliding_window_view(columns, window, axis=0)
+    return views[::stride].transpose(0, 2, 1)
