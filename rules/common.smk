@@ -50,6 +50,7 @@ FILES = {
     "valence_arousal": "valence_arousal.csv",
     "speech": "speech.npz",
     "tracked_cameras": "tracked_cameras.json",
+    "sync_expert": "sync_expert.safetensors",
     "quality_json": "quality.json",
     "quality_png": "quality.png",
     "bank_frames": "emotion_bank/frames.mkv",

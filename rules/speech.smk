@@ -40,3 +40,21 @@ rule synthesize_sentence:
 rule synthesize_all_sentences:
     input:
         expand("results/common/speech/sentence_{index:02d}.wav", index=range(1, 11)),
+
+
+rule train_sync_experts:
+    output:
+        logmel="results/common/models/general_logmel.safetensors",
+        embedding="results/common/models/general_embedding.safetensors",
+    log:
+        "results/common/logs/train_sync_experts.log",
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+    params:
+        seed=SEED,
+        code=code_version("actor.sync_experts"),
+    script:
+        "../workflow_scripts/train_sync_experts.py"

@@ -1,6 +1,26 @@
 """Staged training: mouth and face side by side, then emotion, then the border fix (one loop, stages are data)."""
 
 
+rule adapt_sync_expert:
+    input:
+        **artifacts("manifest", "track", "cameras", "audio"),
+    output:
+        **artifacts("sync_expert"),
+    log:
+        f"{SUBJECT}/logs/adapt_sync_expert.log",
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+    params:
+        settings=settings("sync_expert"),
+        seed=SEED,
+        code=code_version("training.sync_expert"),
+    script:
+        "../workflow_scripts/adapt_sync_expert.py"
+
+
 rule train_mouth:
     input:
         **artifacts(*CLIP),
@@ -25,7 +45,8 @@ rule train_mouth:
 
 rule train_face:
     input:
-        **artifacts(*CLIP),
+        **artifacts(*CLIP, "sync_expert", "audio"),
+        sync_sounds=driving_sounds("training"),
     output:
         checkpoint=f"{SUBJECT}/avatars/{{method}}/face.safetensors",
     log:
@@ -48,6 +69,8 @@ rule train_face:
 rule train_emotion:
     input:
         **artifacts(*CLIP, "bank_frames", "bank_regions", "bank_normals", "bank_index"),
+        **artifacts("sync_expert", "audio"),
+        sync_sounds=driving_sounds("training"),
         mouth=f"{SUBJECT}/avatars/{{method}}/mouth.safetensors",
         face=f"{SUBJECT}/avatars/{{method}}/face.safetensors",
     output:

@@ -28,6 +28,7 @@ READERS = {
     ("synthesis",): "speech.synthesis.stage:SynthesisSettings",
     ("emotion_bank",): "emotion.stage:BankSettings",
     ("glef",): "emotion.glef.settings:GlefSettings",
+    ("sync_expert",): "training.sync_expert:SyncSettings",
     ("training", "mouth"): "training.settings:TrainingSettings",
     ("training", "face"): "training.settings:TrainingSettings",
     ("training", "emotion"): "training.settings:TrainingSettings",

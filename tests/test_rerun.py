@@ -30,6 +30,7 @@ PERCEPTION = {
     "measure_action_units": 1,
     "read_emotion": 1,
     "extract_speech_features": 1,
+    "adapt_sync_expert": 1,
 }
 WHOLE_SUBJECT = {"ingest": 1, **PERCEPTION, **AFTER_NORMALS}
 

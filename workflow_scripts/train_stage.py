@@ -8,13 +8,19 @@ CLIP = (
 )
 EARLIER = {"emotion": ("mouth", "face"), "avatar": ("mouth", "face", "emotion")}
 BANK = ("frames", "regions", "normals", "index")
+WITH_SYNC = ("face", "emotion")
 
 with stage(snakemake) as job:
+    from emotalk_core.training.prepare import SyncPaths
     from emotalk_core.training.settings import TrainingSettings
     from emotalk_core.training.stage import train_stage
 
     name = job.params.stage
     output = job.output("checkpoint")
+    sync = None
+    if name in WITH_SYNC:
+        sounds = tuple(job.inputs("sync_sounds"))
+        sync = SyncPaths(job.input("sync_expert"), job.input("audio"), sounds)
     train_stage(
         stage=name,
         method=job.wildcards["method"],
@@ -27,4 +33,5 @@ with stage(snakemake) as job:
         seed=job.params.seed,
         threads=job.threads,
         device=job.device(),
+        sync=sync,
     )

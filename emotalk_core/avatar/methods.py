@@ -23,7 +23,7 @@ class Method:
         stages: training stages in order.
         emotion: "none", "branch" (METHOD 1.1) or "combined" (ablation T4: f^F takes a, u, e).
         normals: normal losses on.
-        sync: sync loss on, where the stage data has one.
+        sync: sync loss on.
     """
 
     name: str

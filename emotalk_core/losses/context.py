@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from emotalk_core.errors import NumericalError
+from emotalk_core.speech.sync.network import SyncExpert
 from emotalk_core.types.gaussians import GaussianOffsets
 
 
@@ -26,6 +27,23 @@ class LandmarkMotion:
 
 
 @dataclass(frozen=True)
+class SyncRun:
+    """Lips of consecutive frames beside their sound.
+
+    Attributes:
+        expert: the subject's loss expert, frozen.
+        lips: predicted lip shapes, as the expert takes them.
+        heard: its vectors of the sound of the frames in the middle (REACH fewer at either end).
+        true_distance: mean squared distance of the subject's own training frames.
+    """
+
+    expert: SyncExpert
+    lips: Float[Tensor, "T 80"]
+    heard: Float[Tensor, "t C"]
+    true_distance: float
+
+
+@dataclass(frozen=True)
 class LossContext:
     """Predictions and targets of one step; parts that a stage does not have are None.
 
@@ -40,6 +58,7 @@ class LossContext:
         normal_residuals: Delta n of the face's Gaussians.
         offsets: deformations of this frame.
         landmarks: motion of mesh points.
+        sync: lips of a run of frames; None in the steps that draw no run.
         backend, threads: how kernels run.
     """
 
@@ -55,6 +74,7 @@ class LossContext:
     normal_residuals: Float[Tensor, "N 3"] | None = None
     offsets: tuple[GaussianOffsets, ...] = ()
     landmarks: LandmarkMotion | None = None
+    sync: SyncRun | None = None
     backend: str = "auto"
     threads: int = 1
 

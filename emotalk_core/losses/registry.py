@@ -12,7 +12,7 @@ from emotalk_core.registry import Registry
 
 Loss = Callable[[LossContext], Tensor]
 
-# One line a loss. Perceptual (LPIPS) and sync losses of METHOD 1.2 have no line in this version.
+# One line a loss. The perceptual loss (LPIPS) of METHOD 1.2 has no line in this version.
 LOSSES = Registry(
     "loss",
     {
@@ -24,6 +24,7 @@ LOSSES = Registry(
         "alpha": "emotalk_core.losses.alpha:alpha_l1",
         "landmark": "emotalk_core.losses.landmark:landmark_motion",
         "offset": "emotalk_core.losses.offset:mean_offset",
+        "sync": "emotalk_core.losses.sync:sync_distance",
     },
 )
 

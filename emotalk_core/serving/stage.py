@@ -42,7 +42,7 @@ from emotalk_core.serving.plans import (
     plan_emotion,
     plan_self,
 )
-from emotalk_core.speech.features.registry import EXTRACTORS, features_from_wav, frames_in
+from emotalk_core.speech.features.registry import features_by_id, frames_in
 from emotalk_core.types.camera import CameraPath
 from emotalk_core.types.gaussians import Camera
 from emotalk_core.types.manifest import Manifest
@@ -273,23 +273,9 @@ def read_drivers(
 
 
 def sound_features(wav: Path, extractor: str) -> Float32[np.ndarray, "S W D"]:
-    """Features of a whole sound file by the extractor whose id the avatar names.
-
-    Raises:
-        ArtifactError: this version has no extractor of that id.
-    """
-    names = [name for name in EXTRACTORS.names() if EXTRACTORS.load(name).id == extractor]
-    if not names:
-        raise ArtifactError(
-            explain(
-                "avatar.extractor",
-                extractor,
-                f"this version has {EXTRACTORS.names()}",
-                "train the avatar again",
-            )
-        )
+    """Features of a whole sound file by the extractor whose id the avatar names."""
     samples = read_audio(wav)
-    return features_from_wav(samples, frames_in(samples), names[0])
+    return features_by_id(samples, frames_in(samples), extractor)
 
 
 def plan_scenario(scenario: str, drivers: Drivers, settings: RenderSettings) -> list[FramePlan]:

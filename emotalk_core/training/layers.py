@@ -15,7 +15,7 @@ from emotalk_core.avatar.compositing import paste
 from emotalk_core.avatar.conditions import FrameCondition, make_condition
 from emotalk_core.avatar.crops import crop_camera, full_crop
 from emotalk_core.avatar.model import Avatar, FaceModel, FaceOffsets, MouthModel
-from emotalk_core.losses.context import LandmarkMotion, LossContext
+from emotalk_core.losses.context import LandmarkMotion, LossContext, SyncRun
 from emotalk_core.perception.landmarks.topology import (
     BROWS,
     EYES,
@@ -29,6 +29,7 @@ from emotalk_core.perception.landmarks.topology import (
 from emotalk_core.training.inputs import Bank, Clip
 from emotalk_core.training.sampling import Sample
 from emotalk_core.training.stages import Phase
+from emotalk_core.training.sync_runs import SyncSource, lip_points, run_conditions
 from emotalk_core.training.targets import TargetReader, grow_mask
 
 EXPRESSIVE_WEIGHT = 4.0  # of lip, lid and brow points in the landmark loss (study)
@@ -64,6 +65,10 @@ class Layer(Protocol):
         """Compare mesh motion of several frames without drawing."""
         ...
 
+    def sync_run(self, phase: Phase, seed: int, step: int) -> SyncRun | None:
+        """Lips of consecutive frames beside their sound; None where no expert is given."""
+        ...
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -72,6 +77,7 @@ class Scene:
     Attributes:
         bank: emotion images, or None.
         use_emotion: whether (valence, arousal) is given to the model.
+        sync: what the sync loss needs, None where no stage of the method has one.
     """
 
     clip: Clip
@@ -79,6 +85,7 @@ class Scene:
     bank: Bank | None
     use_emotion: bool
     device: torch.device
+    sync: SyncSource | None = None
 
     def condition(self, sample: Sample) -> FrameCondition:
         """Inputs of a sample: a bank image keeps its frame's sound and action units."""
@@ -142,6 +149,10 @@ class MouthLayer:
     def batch(self, phase: Phase, frames: Int[np.ndarray, " B"]) -> Step:
         """Predicted motion of the inside of the mouth beside the tracked motion of the jaw."""
         return Step(LossContext(landmarks=self._motion(frames)))
+
+    def sync_run(self, phase: Phase, seed: int, step: int) -> SyncRun | None:
+        """The inside of the mouth has no lips."""
+        return None
 
     def _motion(self, frames: Int[np.ndarray, " B"]) -> LandmarkMotion:
         """Lower teeth and tongue go with the lower lip, upper teeth stay with the skull."""
@@ -209,6 +220,32 @@ class FaceLayer:
         """Predicted and tracked mesh motion of several frames."""
         return Step(LossContext(landmarks=self._motion(frames)))
 
+    def sync_run(self, phase: Phase, seed: int, step: int) -> SyncRun | None:
+        """Lips as the branches move them, of the subject's own sound or of synthesized speech."""
+        source, clip, model = self._scene.sync, self._scene.clip, self._model
+        if source is None:
+            return None
+        pick = source.pick(seed, step)
+        audio, units = run_conditions(pick, clip, source.length, self._scene.device)
+        emotion = None
+        if self._scene.use_emotion:
+            emotion = self._run_emotion(pick.source, source.length, seed, step)
+        points = torch.from_numpy(lip_points(clip)).to(audio.device)
+        motion = model.branch.motion(points, model.codes(audio, units, emotion))
+        if model.emotion is not None and emotion is not None:
+            at = points + motion[0]  # emotion holds for the run: its motion is that of one moment
+            motion = motion + model.emotion.motion(at, {"emotion": emotion[:1]})
+        return source.run(pick, motion[..., :2] / clip.eye_distance)
+
+    def _run_emotion(self, first: int, length: int, seed: int, step: int) -> Float[Tensor, "R 2"]:
+        """(valence, arousal) of a run: the subject's own, or one bank image's throughout."""
+        bank, device = self._scene.bank, self._scene.device
+        own = self._scene.clip.conditions.emotion[first : first + length]
+        if bank is not None:
+            rng = np.random.default_rng([seed, 52, step])
+            own = np.repeat(bank.emotion[rng.choice(bank.images)][None], length, axis=0)
+        return torch.from_numpy(np.ascontiguousarray(own)).to(device)
+
     def _motion(self, frames: Int[np.ndarray, " B"]) -> LandmarkMotion:
         clip, model = self._scene.clip, self._model
         conditions = [self._scene.condition(Sample(int(frame))) for frame in frames]
@@ -262,6 +299,10 @@ class FullLayer:
     def batch(self, phase: Phase, frames: Int[np.ndarray, " B"]) -> Step:
         """The border fix draws in every step."""
         raise NotImplementedError(f"phase {phase.data.name}: the border fix has no landmark phase")
+
+    def sync_run(self, phase: Phase, seed: int, step: int) -> SyncRun | None:
+        """Motion is frozen: there is nothing to bring in sync."""
+        return None
 
 
 def parameter_groups(module: nn.Module) -> dict[str, list[str]]:

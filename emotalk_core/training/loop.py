@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -150,7 +150,8 @@ class Loop:
             progress = phase.progress(step)
             sample = sample_at(run.pool, phase.data.sampling, every, run.seed, step, progress)
             made = run.layer.step(phase, sample)
-        total, parts = evaluate_losses(made.context, phase.weights)
+        context, weights = self._with_sync(made.context, phase, step)
+        total, parts = evaluate_losses(context, weights)
         value = float(total.detach())
         self._guard.loss(step, phase, value, parts)
         total.backward()
@@ -162,6 +163,22 @@ class Loop:
         if phase.data.densify:
             self._growth.grow(phase, step)
         return value
+
+    def _with_sync(
+        self, context: LossContext, phase: Phase, step: int
+    ) -> tuple[LossContext, dict[str, float]]:
+        """Every n-th step of a phase with the sync loss sees a run of frames too."""
+        run = self._run
+        if "sync" not in phase.weights:
+            return context, phase.weights
+        seen = (
+            run.layer.sync_run(phase, run.seed, step)
+            if step % run.settings.sync_every == 0
+            else None
+        )
+        if seen is None:
+            return context, {k: v for k, v in phase.weights.items() if k != "sync"}
+        return replace(context, sync=seen), phase.weights
 
     def _trained(self, phase: Phase) -> dict[str, list[nn.Parameter]]:
         parameters = dict(self._module.named_parameters())

@@ -23,6 +23,7 @@ from emotalk_core.training.layers import FaceLayer, FullLayer, Layer, MouthLayer
 from emotalk_core.training.sampling import SamplePool
 from emotalk_core.training.settings import TrainingSettings
 from emotalk_core.training.stages import Phase, load_stages, plan_phases
+from emotalk_core.training.sync_runs import SyncSource, read_sync_source
 from emotalk_core.training.targets import HEAD_ALPHA, TargetReader
 from emotalk_core.types.regions import MOUTH, region_mask
 
@@ -42,6 +43,21 @@ HAIR_VIEWS = 24  # frames from which hair is back-projected
 
 
 @dataclass(frozen=True)
+class SyncPaths:
+    """Files of the sync loss.
+
+    Attributes:
+        expert: the subject's loss expert.
+        audio: the subject's own sound.
+        sounds: synthesized speech.
+    """
+
+    expert: Path
+    audio: Path
+    sounds: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
 class Job:
     """Arguments of one stage."""
 
@@ -54,6 +70,7 @@ class Job:
     seed: int
     threads: int
     device: str
+    sync: SyncPaths | None = None
 
     @property
     def compute(self) -> Compute:
@@ -70,6 +87,9 @@ class Job:
         files = {**vars(self.paths), **{f"previous_{k}": v for k, v in self.previous.items()}}
         if self.reads_bank and self.bank is not None:
             files |= {f"bank_{k}": v for k, v in self.bank.items()}
+        if self.sync is not None:
+            files |= {"sync_expert": self.sync.expert, "audio": self.sync.audio}
+            files |= {f"sync_{k}": wav for k, wav in enumerate(self.sync.sounds)}
         return files
 
     def needed(self, *stages: str) -> list[Path]:
@@ -124,8 +144,25 @@ def prepare(job: Job) -> Prepared:
         bank=bank,
         use_emotion=_uses_emotion(job),
         device=device,
+        sync=_sync_source(job, clip, phases),
     )
     return Prepared(clip, _layer(job, parts, scene), phases, pool, store, parts)
+
+
+def _sync_source(job: Job, clip: Clip, phases: tuple[Phase, ...]) -> SyncSource | None:
+    """What the sync loss reads, where a phase has one.
+
+    Raises:
+        ArtifactError: a phase has one and no expert is given.
+    """
+    if not any("sync" in phase.weights for phase in phases):
+        return None
+    if job.sync is None:
+        raise ArtifactError(
+            explain("sync", None, "wanted a sync expert", "give one, or set lambda_sync to 0")
+        )
+    files = (job.sync.expert, job.sync.audio, job.sync.sounds)
+    return read_sync_source(*files, clip, job.settings.sync_frames, job.device)
 
 
 def _uses_emotion(job: Job) -> bool:

@@ -20,6 +20,7 @@ class TrainingSettings:
         n_gaussians, max_gaussians: count at the start and the cap of densification.
         sh_degree: bands of the view-dependent colour, 0..3.
         lambda_*: weights of the losses; 0 turns one off.
+        sync_every: every n-th step the sync loss sees a run of frames; sync_frames: length of it.
         lip_weight, eye_weight: extra weight of pixels in the lip and eye boxes.
         lr_means: metres per step at the start; it falls to 1 % of it.
         lr_*: the other rates; they fall to 10 %.
@@ -46,6 +47,9 @@ class TrainingSettings:
     lambda_normal_residual: float = 0.001
     lambda_landmark: float = 0.2
     lambda_offset: float = 1e-5
+    lambda_sync: float = 0.0
+    sync_every: int = 4
+    sync_frames: int = 12
     lip_weight: float = 3.0
     eye_weight: float = 1.0
     lr_means: float = 1.5e-4
@@ -75,6 +79,11 @@ class TrainingSettings:
         ]
         if self.steps < 1:
             mistakes.append(explain("steps", self.steps, "wanted >= 1", "correct config.yaml"))
+        for name, least in (("sync_every", 1), ("sync_frames", 5)):
+            if getattr(self, name) < least:
+                mistakes.append(
+                    explain(name, getattr(self, name), f"wanted >= {least}", "correct config.yaml")
+                )
         if not 0 <= self.sh_degree <= 3:
             mistakes.append(
                 explain("sh_degree", self.sh_degree, "wanted 0..3", "correct config.yaml")

@@ -14,7 +14,7 @@ from emotalk_core.code_version import code_version
 from emotalk_core.errors import ConfigError, explain
 from emotalk_core.training.inputs import Clip, ClipPaths
 from emotalk_core.training.loop import Loop, Run
-from emotalk_core.training.prepare import Job, prepare
+from emotalk_core.training.prepare import Job, SyncPaths, prepare
 from emotalk_core.training.settings import TrainingSettings
 from emotalk_core.training.state import fingerprint
 
@@ -47,6 +47,7 @@ def train_stage(
     seed: int,
     threads: int,
     device: str,
+    sync: SyncPaths | None = None,
 ) -> None:
     """Train one stage and write its checkpoint; continues from `state` where that fits.
 
@@ -54,7 +55,8 @@ def train_stage(
     fix); `method` a name in avatar/methods.toml: a stage that it does not have hands the parts of
     the earlier stage on unchanged. `bank` (frames, regions, normals, index) is read by the emotion
     stage only. `previous` maps stage names to the checkpoints that this one builds on. `state` is
-    the file of an interrupted run's state; it is removed at the end.
+    the file of an interrupted run's state; it is removed at the end. `sync` is what the sync loss
+    reads; stages and methods without one take none.
 
     Raises:
         ConfigError: unknown stage or method.
@@ -76,7 +78,9 @@ def train_stage(
     )
     if stage not in STAGES:
         raise ConfigError(explain("stage", stage, f"wanted one of {STAGES}", "correct the rule"))
-    job = Job(stage, get_method(method), paths, bank, previous, settings, seed, threads, device)
+    job = Job(
+        stage, get_method(method), paths, bank, previous, settings, seed, threads, device, sync
+    )
     if stage not in job.method.stages:
         pass_on(job, output)
         return

@@ -106,8 +106,8 @@ def _stage(block: dict) -> StageData:
 def plan_phases(stage: StageData, settings: TrainingSettings, method: Method) -> tuple[Phase, ...]:
     """Phases of one run with their steps and weights; phases of zero steps are left out.
 
-    The normal losses are off where the method says so; in the combined ablation the emotion stage
-    trains the one face branch instead of an emotion branch.
+    Normal and sync losses are off where the method says so; in the combined ablation the emotion
+    stage trains the one face branch instead of an emotion branch.
     """
     phases, start = [], 0
     for data in stage.phases:
@@ -115,6 +115,8 @@ def plan_phases(stage: StageData, settings: TrainingSettings, method: Method) ->
         weights = {name: _weight(name, settings) for name in data.losses}
         if not method.normals:
             weights = {k: v for k, v in weights.items() if k not in NORMAL_LOSSES}
+        if not method.sync:
+            weights.pop("sync", None)
         weights = {name: value for name, value in weights.items() if value > 0}
         if method.emotion == "combined":
             trains = tuple(name.removeprefix("emotion_") for name in data.trains)

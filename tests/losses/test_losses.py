@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from emotalk_core.errors import ConfigError, NumericalError
-from emotalk_core.losses.context import LandmarkMotion, LossContext
+from emotalk_core.losses.context import LandmarkMotion, LossContext, SyncRun
 from emotalk_core.losses.registry import LOSSES, get_loss
+from emotalk_core.speech.sync.network import ExpertSpec, SyncExpert
 from emotalk_core.types.gaussians import GaussianOffsets
 
 
@@ -36,7 +37,17 @@ def full_context(size: int = 16) -> LossContext:
             torch.rand(2, 4, 2, generator=generator),
             torch.ones(4),
         ),
+        sync=sync_run(torch.rand(9, 80, generator=generator).requires_grad_()),
     )
+
+
+def sync_run(lips: torch.Tensor, true_distance: float = 0.01) -> SyncRun:
+    """A run whose sound is a fixed direction."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        expert = SyncExpert(ExpertSpec()).eval().requires_grad_(False)
+    heard = torch.nn.functional.one_hot(torch.zeros(5, dtype=torch.long), 64).float()
+    return SyncRun(expert, lips, heard, true_distance)
 
 
 @pytest.mark.parametrize("name", LOSSES.names())
@@ -115,3 +126,22 @@ def test_offset_adds_what_is_there() -> None:
         means=torch.full((2, 3), 0.01), scales=torch.full((2, 3), -0.5), quats=torch.zeros(2, 4)
     )
     assert float(get_loss("offset")(LossContext(offsets=(offsets,)))) == pytest.approx(1.5)
+
+
+def test_sync_is_the_squared_distance_beyond_the_truth() -> None:
+    lips = torch.rand(9, 80, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    run = sync_run(lips, true_distance=0.5)
+    seen = run.expert.see(lips[None])[0]
+    wanted = (2 - 2 * seen[:, 0]).mean() - 0.5  # |a - b|^2 of unit vectors is 2 - 2 a.b
+    value = get_loss("sync")(LossContext(sync=run))
+    assert float(value.detach()) == pytest.approx(float(wanted.detach()), abs=1e-5)
+    value.backward()
+    assert lips.grad is not None and lips.grad.abs().sum() > 0
+    assert all(p.grad is None for p in run.expert.parameters())
+
+
+def test_lips_as_close_as_true_ones_get_no_gradient() -> None:
+    lips = torch.rand(9, 80, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    value = get_loss("sync")(LossContext(sync=sync_run(lips, true_distance=4.0)))
+    value.backward()
+    assert float(value.detach()) == 0 and not lips.grad.any()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,13 @@ import pytest
 import torch
 
 from emotalk_core.errors import ArtifactError, ConfigError, NumericalError
-from emotalk_core.media.checkpoints import load_checkpoint
+from emotalk_core.media.audio import write_wav
+from emotalk_core.media.checkpoints import load_checkpoint, save_checkpoint
 from emotalk_core.media.progress import Progress
 from emotalk_core.media.video import read_video, write_video
+from emotalk_core.speech.sync.experts import SubjectExpert, save_subject_expert
+from emotalk_core.speech.sync.network import ExpertSpec, SyncExpert
+from emotalk_core.training.prepare import SyncPaths
 from emotalk_core.training.settings import TrainingSettings
 from emotalk_core.training.stage import train_stage
 from tests.training.synthetic import make_bank, make_subject
@@ -51,6 +57,7 @@ def train(
     bank: dict[str, Path] | None = None,
     method: str = "emotalk",
     settings: TrainingSettings | None = None,
+    sync: SyncPaths | None = None,
 ) -> Path:
     output = folder / f"{stage}.safetensors"
     earlier = [s for s in STAGES[: STAGES.index(stage)] if stage in ("emotion", "avatar")]
@@ -66,6 +73,7 @@ def train(
         seed=3,
         threads=1,
         device="cpu",
+        sync=sync,
     )
     return output
 
@@ -211,3 +219,47 @@ def test_emotion_stage_without_bank_says_what_to_run(
 ) -> None:
     with pytest.raises(ArtifactError, match="bank=None"):
         train("emotion", trained, subject, bank=None)
+
+
+@pytest.fixture(scope="module")
+def sync(tmp_path_factory: pytest.TempPathFactory) -> SyncPaths:
+    folder = tmp_path_factory.mktemp("sync")
+    rng = np.random.default_rng(0)
+    write_wav(folder / "own.wav", rng.normal(0, 0.1, 48_000).astype(np.float32))
+    expert = SubjectExpert(SyncExpert(ExpertSpec()), torch.zeros(40, 2), 0.1)
+    save_subject_expert(folder / "expert.safetensors", expert, {})
+    # no other sounds: their features would need a real extractor's id
+    return SyncPaths(folder / "expert.safetensors", folder / "own.wav", ())
+
+
+@pytest.mark.parametrize("stage", ["face", "emotion"])
+def test_sync_loss_moves_the_branch_and_no_sync_does_not_know_it(
+    stage: str,
+    subject: dict[str, Path],
+    bank: dict[str, Path],
+    trained: Path,
+    sync: SyncPaths,
+    tmp_path: Path,
+) -> None:
+    settings = replace(SETTINGS[stage], lambda_sync=0.5, sync_every=2, sync_frames=7)
+    made = {}
+    for method in ("emotalk", "no_sync"):
+        folder = tmp_path / method
+        shutil.copytree(trained, folder)
+        tensors, header = load_checkpoint(folder / "face.safetensors", "avatar")
+        if stage == "emotion":  # the same face under the other method's name
+            header = {**header, "method": method}
+            save_checkpoint(folder / "face.safetensors", tensors, "avatar", header)
+        made[method] = train(stage, folder, subject, bank, method, settings, sync)
+    with_sync, without = (load_checkpoint(path, "avatar")[0] for path in made.values())
+    plain = load_checkpoint(trained / f"{stage}.safetensors", "avatar")[0]
+    branch = "face.emotion" if stage == "emotion" else "face.branch"
+    name = f"{branch}.layers.3.weight"
+    assert torch.equal(without[name], plain[name])
+    assert not torch.equal(with_sync[name], plain[name])
+
+
+def test_sync_loss_without_an_expert_says_so(subject: dict[str, Path], tmp_path: Path) -> None:
+    settings = replace(SETTINGS["face"], lambda_sync=0.5)
+    with pytest.raises(ArtifactError, match="sync=None"):
+        train("face", tmp_path, subject, settings=settings)

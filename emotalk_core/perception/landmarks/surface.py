@@ -17,15 +17,13 @@ from scipy.optimize import linear_sum_assignment
 
 from emotalk_core.actor.face_model import landmark_basis
 from emotalk_core.errors import BackendUnavailableError
+from emotalk_core.types.lip_points import INNER_LIPS
 
 N_LANDMARKS = 478  # 468 of the surface, then five of each iris
 N_SURFACE = 468
 
-# Rings round the three holes, each from one corner round to it.
+# Rings round the eyes (the mouth's is INNER_LIPS), each from one corner round to it.
 # fmt: off
-INNER_LIPS = (
-    78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191,
-)
 RIGHT_EYE = (
     33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246,
 )

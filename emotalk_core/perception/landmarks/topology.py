@@ -11,7 +11,6 @@ from functools import lru_cache
 import numpy as np
 
 from emotalk_core.perception.landmarks.surface import (
-    INNER_LIPS,
     LEFT_EYE,
     N_LANDMARKS,
     N_SURFACE,
@@ -20,13 +19,16 @@ from emotalk_core.perception.landmarks.surface import (
     mirrored_surface,
     surface_triangles,
 )
+from emotalk_core.types.lip_points import INNER_LIPS, OUTER_EYE_CORNERS, OUTER_LIPS
 
-# Names of the surface that the rest of the code takes from here.
+# Names of other modules that the rest of the code takes from here.
 __all__ = [
     "INNER_LIPS",
     "LEFT_EYE",
     "N_LANDMARKS",
     "N_SURFACE",
+    "OUTER_EYE_CORNERS",
+    "OUTER_LIPS",
     "RIGHT_EYE",
     "canonical_face",
     "mirrored_surface",
@@ -34,9 +36,6 @@ __all__ = [
 ]
 
 # fmt: off
-OUTER_LIPS = (
-    61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185,
-)
 LIP_MIDDLE = (
     76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 306, 408, 304, 303, 302, 11, 72, 73, 74, 184,
     62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292, 407, 272, 271, 268, 12, 38, 41, 42, 183,
@@ -51,7 +50,6 @@ OVAL = (
 )
 # fmt: on
 RIGHT_IRIS_CENTRE, LEFT_IRIS_CENTRE = 468, 473
-OUTER_EYE_CORNERS = (33, 263)  # right, left
 INNER_EYE_CORNERS = (133, 362)
 LIP_CORNERS = (61, 291)
 UPPER_INNER_LIP, LOWER_INNER_LIP = 13, 14

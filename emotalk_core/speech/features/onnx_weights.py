@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -67,8 +68,8 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
             return value, position
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """(field number, number or bytes) of each field of a message."""
+def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
+    """(field number, number or view of bytes) of each field of a message."""
     view, position = memoryview(data), 0
     while position < len(data):
         key, position = _varint(data, position)

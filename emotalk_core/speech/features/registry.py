@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float32
 
-from emotalk_core.errors import ConfigError
+from emotalk_core.errors import ArtifactError, ConfigError, explain
 from emotalk_core.registry import Registry
 from emotalk_core.speech.features.base import SpeechExtractor
 from emotalk_core.types.manifest import FPS, SAMPLE_RATE
@@ -50,3 +50,24 @@ def features_from_wav(
         Frame k's window is centred at (k + 0.5) / 25 s; outside of the sound is silence.
     """
     return load_extractor(extractor).windows(np.asarray(samples, dtype=np.float32), n_frames)
+
+
+def features_by_id(
+    samples: Float32[np.ndarray, " N"], n_frames: int, extractor_id: str
+) -> Float32[np.ndarray, "T 16 D"]:
+    """Features by the extractor whose id an avatar or a speech.npz names.
+
+    Raises:
+        ArtifactError: this version has no extractor of that id.
+    """
+    names = [name for name in EXTRACTORS.names() if EXTRACTORS.load(name).id == extractor_id]
+    if not names:
+        raise ArtifactError(
+            explain(
+                "extractor",
+                extractor_id,
+                f"this version has {EXTRACTORS.names()}",
+                "extract the features and train the avatar again",
+            )
+        )
+    return features_from_wav(samples, n_frames, names[0])

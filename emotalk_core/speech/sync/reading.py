@@ -1,0 +1,120 @@
+"""An expert, lips and sound in; distances by shift, offset, confidence and separability out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+
+from emotalk_core.speech.sync.network import REACH, SyncExpert
+
+MAX_SHIFT = 15  # frames to either side, as SyncNet's scorer (METHOD 3)
+FAR = 3  # frames: shifts from here on are wrong moments in `separability`
+
+
+@dataclass(frozen=True)
+class SyncReading:
+    """How well lips and sound of one clip agree.
+
+    Attributes:
+        distance: smallest mean distance of any shift (LSE-D); unit vectors, chance about 1.3.
+        confidence: median minus smallest mean distance over the shifts (LSE-C).
+        own: mean distance at shift 0.
+        shift: frames by which the sound is late (positive) at the smallest distance.
+    """
+
+    distance: float
+    confidence: float
+    own: float
+    shift: int
+
+
+def lip_codes(expert: SyncExpert, lips: Float32[np.ndarray, "T 80"]) -> Float32[np.ndarray, "T C"]:
+    """Unit vectors of every frame; ends repeat."""
+    padded = np.pad(lips, ((REACH, REACH), (0, 0)), "edge")
+    with torch.no_grad():
+        return expert.see(torch.from_numpy(padded)[None])[0].numpy()
+
+
+def sound_codes(
+    expert: SyncExpert, sound: Float32[np.ndarray, "S D"], shift_columns: int = 0
+) -> Float32[np.ndarray, "T C"]:
+    """Unit vectors of every frame of sound; ends repeat.
+
+    Args:
+        expert: whose sound tower listens.
+        sound: columns of `sounds.hear`.
+        shift_columns: the sound is taken this many columns later than the frames.
+    """
+    n = len(sound) // expert.per_frame
+    reach = REACH * expert.per_frame
+    index = np.arange(-reach, n * expert.per_frame + reach) + shift_columns
+    padded = sound[np.clip(index, 0, len(sound) - 1)]
+    with torch.no_grad():
+        return expert.listen(torch.from_numpy(padded)[None])[0].numpy()
+
+
+def distances_by_shift(
+    seen: Float[np.ndarray, "T C"], heard: Float[np.ndarray, "A C"], at: np.ndarray | None = None
+) -> Float32[np.ndarray, "T 31"]:
+    """Distance of each frame of lips to the sound 15 frames before .. 15 after; nan outside.
+
+    Args:
+        seen: vectors of lips.
+        heard: vectors of sound.
+        at: audio frame of each frame of lips, 0, 1, 2, ... by default.
+    """
+    at = np.arange(len(seen)) if at is None else np.asarray(at)
+    moment = at[:, None] + np.arange(-MAX_SHIFT, MAX_SHIFT + 1)[None, :]
+    inside = (moment >= 0) & (moment < len(heard))
+    gap = seen[:, None] - heard[np.clip(moment, 0, len(heard) - 1)]
+    return np.where(inside, np.linalg.norm(gap, axis=2), np.nan).astype(np.float32)
+
+
+def summarise(distances: Float[np.ndarray, "T 31"]) -> SyncReading:
+    """Reading of a clip; frames whose shifts reach beyond the sound do not count."""
+    whole = distances[np.isfinite(distances).all(axis=1)]
+    if len(whole) == 0:
+        return SyncReading(float("nan"), float("nan"), float("nan"), 0)
+    mean = whole.mean(axis=0)
+    best = int(mean.argmin())
+    return SyncReading(
+        distance=float(mean[best]),
+        confidence=float(np.median(mean) - mean[best]),
+        own=float(mean[MAX_SHIFT]),
+        shift=best - MAX_SHIFT,
+    )
+
+
+def read_sync(
+    expert: SyncExpert, lips: Float32[np.ndarray, "T 80"], sound: Float32[np.ndarray, "S D"]
+) -> SyncReading:
+    """Reading of lips beside a sound that begins with them."""
+    return summarise(distances_by_shift(lip_codes(expert, lips), sound_codes(expert, sound)))
+
+
+def separability(distances: Float[np.ndarray, "T 31"], window: int) -> float:
+    """Area under the ROC curve: right moments against moments at least `FAR` frames off.
+
+    Args:
+        distances: of a clip in sync.
+        window: frames over which distances are averaged before they are compared.
+
+    Returns:
+        1 when every right window lies nearer than every wrong one, .5 for chance; nan when the
+        clip is shorter than the window and the shifts.
+    """
+    from scipy.stats import rankdata
+
+    whole = distances[np.isfinite(distances).all(axis=1)].astype(np.float64)
+    if len(whole) < window + 2:
+        return float("nan")
+    sums = np.cumsum(np.pad(whole, ((1, 0), (0, 0))), axis=0)
+    means = (sums[window:] - sums[:-window]) / window
+    shifts = np.arange(-MAX_SHIFT, MAX_SHIFT + 1)
+    right, wrong = means[:, MAX_SHIFT], means[:, np.abs(shifts) >= FAR].ravel()
+    ranks = rankdata(np.concatenate([-right, -wrong]))[: len(right)]
+    beaten = ranks.sum() - len(right) * (len(right) + 1) / 2
+    return float(beaten / (len(right) * len(wrong)))
