@@ -28,7 +28,8 @@ class Manifest:
             outside: padded).
         av_offset_frames: how many 25 fps frames the source's sound lagged the lips (positive: sound
             late); already corrected in audio.wav.
-        av_offset_confidence: 0..1, below 0.15 the offset was not applied.
+        av_offset_confidence: of the sync expert; below ingest.min_offset_confidence the offset was
+            not applied.
         n_train: frames [0, n_train) train, [n_train, n_frames) test; by time, never random.
         provenance: what made this clip (tool version, whether it is the synthetic actor).
     """

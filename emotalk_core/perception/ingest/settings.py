@@ -21,7 +21,8 @@ class IngestSettings:
         correct_offset: shift the sound when it is clearly early or late.
         min_offset_confidence: below this the offset is written down but not applied, 0..1.
         min_offset_seconds: smaller offsets lie within the estimate's error and are left, s.
-        max_offset_seconds: largest offset that is corrected, s (at most .6 are found).
+        max_offset_seconds: clips with larger offsets are refused, s (at most .6 are found).
+        refuse_foreign_sound: refuse clips of 10 s or more whose lips fit no shift of the sound.
     """
 
     size: int = 256
@@ -33,6 +34,7 @@ class IngestSettings:
     min_loudness: float = 0.002
     refuse_cuts: bool = True
     correct_offset: bool = True
-    min_offset_confidence: float = 0.15
+    min_offset_confidence: float = 0.1
     min_offset_seconds: float = 0.02
     max_offset_seconds: float = 0.4
+    refuse_foreign_sound: bool = True

@@ -18,13 +18,13 @@ from emotalk_core.media.source import SourceVideo
 from emotalk_core.media.tables import describe, write_manifest
 from emotalk_core.media.video import VideoWriter, expect_frames
 from emotalk_core.perception.ingest.framing import crop_and_resize, square_crop
-from emotalk_core.perception.ingest.lips import lip_signals
+from emotalk_core.perception.ingest.lips import sync_points
 from emotalk_core.perception.ingest.settings import IngestSettings
 from emotalk_core.perception.ingest.sound import check_sound, shift_and_fit
 from emotalk_core.perception.ingest.survey import Survey, survey_source
+from emotalk_core.perception.ingest.sync import applied_seconds, measured_offset
 from emotalk_core.perception.ingest.timing import nearest_frames, sample_count
 from emotalk_core.perception.landmarks.packaged import FaceMeshLandmarks
-from emotalk_core.speech.av_offset import OffsetEstimate, estimate_offset
 from emotalk_core.types.manifest import FPS, SAMPLE_RATE, Manifest, train_frames
 from emotalk_core.types.names import check_subject_name
 
@@ -69,9 +69,9 @@ def ingest_video(
     crop = square_crop(found.faces, found.height, found.width, settings.face_share)
     with together(manifest, video, audio):
         with VideoWriter(video) as writer:
-            lips = _write_crops(origin, found, crop, n_frames, settings.size, writer)
-            offset = estimate_offset(lips, sound)
-            applied = _applied_seconds(offset, settings)
+            points = _write_crops(origin, found, crop, n_frames, settings.size, writer)
+            offset = measured_offset(points, sound)
+            applied = applied_seconds(source, offset, n_frames, settings)
             write_wav(audio, shift_and_fit(sound, applied, sample_count(n_frames)))
         facts = Manifest(
             subject=subject,
@@ -111,16 +111,16 @@ def _write_crops(
     n_frames: int,
     size: int,
     writer: VideoWriter,
-) -> Float32[np.ndarray, "T L"]:
+) -> Float32[np.ndarray, "T 54 2"]:
     """Second walk: write the 25 fps crops and measure the lips; one frame in memory."""
     progress = Progress("ingest", n_frames, LOG)
-    signals: list[Float32[np.ndarray, " L"]] = []
+    points: list[Float32[np.ndarray, "54 2"]] = []
     with FaceMeshLandmarks() as detector:
         for image in _resampled(origin, found, crop, n_frames, size):
             writer.write(image)
-            signals.append(lip_signals(detector.detect(image)))
+            points.append(sync_points(detector.detect(image)))
             progress.step()
-    return np.stack(signals)
+    return np.stack(points)
 
 
 def _resampled(
@@ -134,23 +134,6 @@ def _resampled(
             image = crop_and_resize(frame.rgb(), crop, size)
             for _ in range(repeats[frame.index]):
                 yield image
-
-
-def _applied_seconds(offset: OffsetEstimate, settings: IngestSettings) -> float:
-    """The shift that the sound gets, s; 0 when there is no need or the estimate is not sure."""
-    if not settings.correct_offset:
-        return 0.0
-    found = (
-        f"sound against lips: {1000 * offset.seconds:+.0f} ms, confidence {offset.confidence:.2f}"
-    )
-    if offset.confidence < settings.min_offset_confidence:
-        LOG.warning("%s: too unsure to be applied; check that the clip is in sync", found)
-        return 0.0
-    if abs(offset.seconds) > settings.max_offset_seconds:
-        LOG.warning("%s: larger than ingest.max_offset_seconds, not applied", found)
-        return 0.0
-    LOG.info("%s", found)
-    return offset.seconds if abs(offset.seconds) >= settings.min_offset_seconds else 0.0
 
 
 def _provenance(origin: SourceVideo, found: Survey, applied: float) -> dict[str, object]:
