@@ -16,6 +16,7 @@ include: "rules/emotion.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/report.smk"
+include: "rules/weights.smk"
 
 
 localrules:
@@ -23,6 +24,7 @@ localrules:
     measure_action_units,
     synthesize_all_sentences,
     write_tables,
+    weights,
 
 
 rule all:

@@ -22,6 +22,17 @@ def _doctor(_: argparse.Namespace) -> int:
     return int(fatal)
 
 
+def _weights(arguments: argparse.Namespace) -> int:
+    from emotalk_core.weights import known_weights, pin, state_of, weight_files
+
+    for name in arguments.pin:
+        sys.stdout.write(f"{name}: pinned at sha256 {pin(known_weights(name))}\n")
+    for entry in weight_files().values():
+        sys.stdout.write(f"{entry.name:<18} {state_of(entry):<11} {entry.config}\n")
+        sys.stdout.write(f"{'':<30} {entry.file}; {entry.licence}; {entry.home}\n")
+    return 0
+
+
 def _demo_actor(arguments: argparse.Namespace) -> int:
     from emotalk_core.actor.stage import ActorSettings, make_actor_video
 
@@ -51,6 +62,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     doctor = commands.add_parser("doctor", help="what this machine can do")
     doctor.set_defaults(run=_doctor)
+    weights = commands.add_parser("weights", help="optional weight files and their state")
+    weights.add_argument(
+        "--pin", nargs="+", default=[], metavar="NAME", help="take the file that is there as right"
+    )
+    weights.set_defaults(run=_weights)
     actor = commands.add_parser("demo-actor", help="a video of the digital actor")
     actor.add_argument("video", type=Path, help="where the .mp4 goes")
     actor.add_argument("--seed", type=int, default=7, help="which person and which words")

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 TABLE = Path(__file__).parent / "weights.toml"
 FOLDER_VARIABLE = "EMOTALK_WEIGHTS"  # folder of weight files; default: data/weights
+POLICY_VARIABLE = "EMOTALK_ON_MISSING"  # config weights.on_missing, set for a job by its script
 PINS = "pins.json"  # name -> sha256 of files that the user has taken as right
 STAND_IN, ERROR = "stand_in", "error"  # values of weights.on_missing
 PRESENT, UNVERIFIED, MISSING = "present", "unverified", "missing"
@@ -71,13 +72,12 @@ class WeightSettings:
     Attributes:
         on_missing: "stand_in" (go on with the packaged part, said in log, table and report) or
             "error" (stop with the message).
-        fetch: names that `snakemake weights` fetches; empty: all that the configuration uses.
-        accepted_licences: licences that you have read and accept; only such files are fetched.
+        accept: names of files whose licence you have read and accept; `snakemake weights` fetches
+            these and no others.
     """
 
     on_missing: str = STAND_IN
-    fetch: tuple[str, ...] = ()
-    accepted_licences: tuple[str, ...] = ()
+    accept: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=1)
@@ -90,6 +90,11 @@ def weight_files() -> dict[str, WeightFile]:
 def weights_folder() -> Path:
     """Where weight files are looked for."""
     return Path(os.environ.get(FOLDER_VARIABLE, "data/weights"))
+
+
+def policy() -> str:
+    """Config `weights.on_missing` as this job has it."""
+    return os.environ.get(POLICY_VARIABLE, STAND_IN)
 
 
 def path_of(entry: WeightFile) -> Path:
@@ -116,7 +121,13 @@ def pins() -> dict[str, str]:
 
 
 def pin(entry: WeightFile) -> str:
-    """Take the file that lies there as the right one from now on; returns its hash."""
+    """Take the file that lies there as the right one from now on; returns its hash.
+
+    Raises:
+        WeightsError: there is no file.
+    """
+    if not path_of(entry).is_file():
+        raise WeightsError(f"{path_of(entry)}: missing; put the file there first")
     digest = sha256_of(path_of(entry))
     path = weights_folder() / PINS
     temporary = path.with_name(f".{os.getpid()}.{PINS}")
@@ -143,7 +154,7 @@ def state_of(entry: WeightFile) -> str:
     return WRONG_HASH if expected else UNVERIFIED
 
 
-def message(entry: WeightFile, state: str, on_missing: str = STAND_IN) -> str:
+def message(entry: WeightFile, state: str, on_missing: str) -> str:
     """What is wrong with one file, where it comes from, and what happens now."""
     known = expected_hash(entry)
     source = f"`snakemake weights` or {entry.url}" if entry.url else f"by hand from {entry.home}"
@@ -183,7 +194,7 @@ def known_weights(name: str) -> WeightFile:
     return table[name]
 
 
-def find_weights(name: str, on_missing: str = STAND_IN) -> Path | None:
+def find_weights(name: str, on_missing: str | None = None) -> Path | None:
     """Path of a weight file whose bytes are right; None (with a warning) for the stand-in.
 
     Raises:
@@ -193,7 +204,7 @@ def find_weights(name: str, on_missing: str = STAND_IN) -> Path | None:
     state = state_of(entry)
     if state in USABLE:
         return path_of(entry)
-    refuse(entry, state, on_missing)
+    refuse(entry, state, on_missing or policy())
     return None
 
 
@@ -206,6 +217,12 @@ def wanted_by(block: str, settings: Mapping[str, Any]) -> list[WeightFile]:
         if room == block and settings.get(name) == word:
             found.append(entry)
     return found
+
+
+def chosen_weights(config: Mapping[str, Any]) -> list[str]:
+    """Names of all weight files that a configuration chooses."""
+    blocks = [name for name, value in config.items() if isinstance(value, dict)]
+    return [entry.name for name in blocks for entry in wanted_by(name, config[name])]
 
 
 def weights_param(config: Mapping[str, Any], *blocks: str) -> str:

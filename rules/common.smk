@@ -16,6 +16,7 @@ from emotalk_core.config import block, checked_config
 from emotalk_core.errors import EmotalkError
 from emotalk_core.types.metrics import TABLE_FILES
 from emotalk_core.types.names import RESERVED
+from emotalk_core.weights import chosen_weights, weights_param
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
@@ -71,6 +72,11 @@ wildcard_constraints:
 def settings(*path):
     """A rule's own config block as text (a changed key reruns its users only)."""
     return block(CONFIG, *path)
+
+
+def weights(*blocks):
+    """Which bytes lie where the weights of these blocks are looked for (a changed file reruns its users)."""
+    return weights_param(CONFIG, *blocks)
 
 
 def artifacts(*names):

@@ -15,6 +15,7 @@ from emotalk_core.errors import ConfigError
 ROOT = Path(__file__).parents[1]
 # config block -> the settings record that reads it (one reader per key)
 READERS = {
+    ("weights",): "weights:WeightSettings",
     ("ingest",): "perception.ingest.settings:IngestSettings",
     ("tracking",): "perception.tracking.settings:TrackingSettings",
     ("poses",): "training.poses.settings:PoseSettings",

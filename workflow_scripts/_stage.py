@@ -21,6 +21,7 @@ from _checkout import use_this_checkout
 use_this_checkout()
 
 from emotalk_core.errors import EmotalkError  # noqa: E402
+from emotalk_core.weights import POLICY_VARIABLE, on_missing_of  # noqa: E402
 
 Settings = TypeVar("Settings")
 THREAD_VARIABLES = (
@@ -124,6 +125,7 @@ def stage(snakemake: Any) -> Iterator[Job]:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("GLOG_minloglevel", "2")
+    os.environ[POLICY_VARIABLE] = on_missing_of(getattr(snakemake.params, "weights", ""))
     _log_to(Path(snakemake.log[0]))
     _watch_run()
     logger = logging.getLogger(f"emotalk.{snakemake.rule}")

@@ -21,11 +21,11 @@ from torch import Tensor, nn
 
 from emotalk_core.errors import WeightsError
 from emotalk_core.weights import (
-    STAND_IN,
     UNVERIFIED,
     find_weights,
     known_weights,
     pin,
+    policy,
     refuse,
     state_of,
 )
@@ -164,7 +164,7 @@ def load_file_strictly(network: Network, path: Path) -> Network:
 def open_network(
     name: str,
     build: Callable[[], Network],
-    on_missing: str = STAND_IN,
+    on_missing: str | None = None,
     convert: Callable[[State], State] | None = None,
 ) -> Network | None:
     """The network of a known weight file, or None where the stand-in is to be used.
@@ -174,7 +174,7 @@ def open_network(
     Args:
         name: in weights.toml.
         build: makes the empty network.
-        on_missing: config `weights.on_missing`.
+        on_missing: "stand_in" or "error"; None: what the job was told (config weights).
         convert: names of the file to names of the network, where they differ.
 
     Raises:
@@ -188,7 +188,7 @@ def open_network(
         state = read_state(path)
         network = load_strictly(build(), convert(state) if convert else state, str(path))
     except (WeightsError, KeyError) as error:
-        refuse(entry, f"unusable ({error})", on_missing)
+        refuse(entry, f"unusable ({error})", on_missing or policy())
         return None
     if state_of(entry) == UNVERIFIED:
         with contextlib.suppress(OSError):  # a folder that cannot be written to
