@@ -46,7 +46,7 @@ class WeightFile:
         home: page where they are published.
         url: address that `snakemake weights` fetches; "": only by hand.
         used_by: rules or options that read it.
-        config: the word that chooses it, "block.key=word".
+        config: the word that chooses it, "block.key=word"; several are joined by " or ".
         stand_in: what is used when it is absent.
         network: "module:Class" that it loads into; "" where the file is a program of its own.
     """
@@ -212,10 +212,11 @@ def wanted_by(block: str, settings: Mapping[str, Any]) -> list[WeightFile]:
     """The weight files that a config block's words choose."""
     found = []
     for entry in weight_files().values():
-        key, _, word = entry.config.partition("=")
-        room, _, name = key.rpartition(".")
-        if room == block and settings.get(name) == word:
-            found.append(entry)
+        for choice in entry.config.split(" or "):
+            key, _, word = choice.partition("=")
+            room, _, name = key.rpartition(".")
+            if room == block and settings.get(name) == word:
+                found.append(entry)
     return found
 
 
@@ -231,7 +232,8 @@ def weights_param(config: Mapping[str, Any], *blocks: str) -> str:
     A file that is put there, altered or removed thus reruns exactly the rules that read it.
     """
     entries = [entry for block in blocks for entry in wanted_by(block, config[block])]
-    if not entries:
+    program = "action_units" in blocks and config["action_units"]["reader"] == "openface"
+    if not entries and not program:
         return ""
     files = {}
     for entry in entries:
@@ -243,3 +245,8 @@ def weights_param(config: Mapping[str, Any], *blocks: str) -> str:
 def on_missing_of(param: str) -> str:
     """The policy inside a rule's param."""
     return str(json.loads(param)["on_missing"]) if param else STAND_IN
+
+
+def files_of(param: str) -> dict[str, str]:
+    """Chosen names inside a rule's param: the sha256 that lies there, or what is wrong."""
+    return dict(json.loads(param)["files"]) if param else {}

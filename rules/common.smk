@@ -35,6 +35,9 @@ METHODS = CONFIG["methods"]
 SCENARIOS = ["self_reconstruction", "cross_audio", "emotion"]
 SUBJECT = "results/{subject}"
 ENV = "../envs/core.yaml"
+# wav2vec 2.0 and HuBERT need a package more.
+NEEDS_MORE = CONFIG["speech"]["extractor"] in ("wav2vec2", "hubert")
+ENV_SPEECH = "../envs/speech_reference.yaml" if NEEDS_MORE else ENV
 # Artifact name -> file inside the subject's folder (docs/artifacts.md says what each holds).
 FILES = {
     "manifest": "manifest.json",

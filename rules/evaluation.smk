@@ -25,12 +25,13 @@ rule render_scenarios:
     log:
         f"{SUBJECT}/logs/render_scenarios_{{method}}.log",
     conda:
-        ENV
+        ENV_SPEECH
     threads: CONFIG["threads"]["render"]
     resources:
         mem_mb=memory(2000),
     params:
         settings=settings("render"),
+        weights=weights("speech"),
         seed=SEED,
         device=DEVICE,
         code=code_version("serving.stage"),
@@ -65,6 +66,7 @@ rule score_method:
         mem_mb=memory(2000),
     params:
         settings=settings("evaluation"),
+        weights=weights("evaluation"),
         seed=SEED,
         code=code_version("evaluation.stage"),
     script:
@@ -96,6 +98,7 @@ rule collect_metrics:
         mem_mb=memory(2000),
     params:
         settings=settings("evaluation"),
+        weights=weights("evaluation"),
         seed=SEED,
         code=code_version("evaluation.stage"),
     script:

@@ -35,6 +35,7 @@ rule segment_regions:
         mem_mb=memory(2000),
     params:
         settings=settings("regions"),
+        weights=weights("regions"),
         code=code_version("perception.regions.stage"),
     script:
         "../workflow_scripts/segment_regions.py"
@@ -54,6 +55,7 @@ rule estimate_normals:
         mem_mb=memory(2000),
     params:
         settings=settings("normals"),
+        weights=weights("normals"),
         code=code_version("perception.normals.stage"),
     script:
         "../workflow_scripts/estimate_normals.py"
@@ -100,7 +102,7 @@ rule refine_cameras:
 
 rule measure_action_units:
     input:
-        **artifacts("manifest", "track"),
+        **artifacts("manifest", "video", "track"),
     output:
         **artifacts("action_units"),
     log:
@@ -112,6 +114,7 @@ rule measure_action_units:
         mem_mb=memory(1000),
     params:
         settings=settings("action_units"),
+        weights=weights("action_units"),
         code=code_version("perception.action_units.stage"),
     script:
         "../workflow_scripts/measure_action_units.py"
@@ -131,6 +134,7 @@ rule read_emotion:
         mem_mb=memory(2000),
     params:
         settings=settings("emotion_reader"),
+        weights=weights("emotion_reader"),
         code=code_version("perception.emotion.stage"),
     script:
         "../workflow_scripts/read_emotion.py"
@@ -162,6 +166,7 @@ rule check_quality:
         mem_mb=memory(2000),
     params:
         settings=settings("quality"),
+        weights=weights("regions", "normals", "emotion_reader", "speech"),
         code=code_version("evaluation.quality.stage"),
     script:
         "../workflow_scripts/check_quality.py"

@@ -9,12 +9,13 @@ rule extract_speech_features:
     log:
         f"{SUBJECT}/logs/extract_speech_features.log",
     conda:
-        ENV
+        ENV_SPEECH
     threads: 1
     resources:
         mem_mb=memory(2000),
     params:
         settings=settings("speech"),
+        weights=weights("speech"),
         code=code_version("speech.stage"),
     script:
         "../workflow_scripts/extract_speech_features.py"

@@ -94,7 +94,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_full_disk(checkout: Path, small_disk: Path, tmp_path: Path) -> None:
     frames = [face_frame(k, 360, 480) for k in range(110)]
     write_clip(tmp_path / "face.mp4", frames, sound=babble(4.4))
-    (checkout / "results").mkdir()
+    (checkout / "results").mkdir(exist_ok=True)  # an earlier test may have run
     (checkout / "results/full").symlink_to(small_disk)
     subject = {"full": {"video": str(tmp_path / "face.mp4")}}
     text = run(checkout, "results/full/manifest.json", subject)

@@ -22,4 +22,5 @@ with stage(snakemake) as job:
             "quality_png",
         ),
         settings=job.settings(QualitySettings),
+        chosen=job.params.weights,
     )

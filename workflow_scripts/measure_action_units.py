@@ -6,6 +6,6 @@ with stage(snakemake) as job:
     from emotalk_core.perception.action_units.stage import ActionUnitSettings, measure_action_units
 
     measure_action_units(
-        **job.paths("manifest", "track", "action_units"),
+        **job.paths("manifest", "video", "track", "action_units"),
         settings=job.settings(ActionUnitSettings),
     )

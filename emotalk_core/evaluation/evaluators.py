@@ -21,6 +21,9 @@ from emotalk_core.perception.identity import packaged as identity
 from emotalk_core.perception.landmarks.packaged import FaceMeshLandmarks, model_files
 
 SEPARATOR = "@"  # between id and sha256 in the evaluator column
+MISSING_MARK = (
+    "-without-"  # in the id of a packaged evaluator: the chosen network's file is missing
+)
 SHORT_DIGITS = 12  # of the sha256 where people read it
 
 
@@ -89,4 +92,5 @@ def short_label(label: str) -> str:
 def known_evaluators(labels: Iterable[str]) -> list[tuple[str, str]]:
     """(short label, what it stands in for) of evaluator labels, "" for what replaces nothing."""
     table = {e.id: e.standing_for for e in PACKAGED.values()}
-    return [(short_label(text), table.get(text.partition(SEPARATOR)[0], "")) for text in labels]
+    names = [(text, text.partition(SEPARATOR)[0].partition(MISSING_MARK)[0]) for text in labels]
+    return [(short_label(text), table.get(name, "")) for text, name in names]

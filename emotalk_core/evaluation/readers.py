@@ -17,6 +17,8 @@ from emotalk_core.errors import WeightsError
 from emotalk_core.evaluation.evaluators import PACKAGED, Evaluator
 from emotalk_core.evaluation.face_points import lid_opening, lip_opening
 from emotalk_core.evaluation.metrics.base import EMOTION, SELF, EvaluatorKind, FaceReading
+from emotalk_core.evaluation.reference_readers import open_reference_readers
+from emotalk_core.evaluation.settings import EvaluationSettings
 from emotalk_core.media.tables import read_arrays
 from emotalk_core.perception.action_units.packaged import (
     ACTION_UNITS,
@@ -58,6 +60,14 @@ class EmotionReader(Protocol):
         self, frame: Frame, landmarks: Landmarks
     ) -> tuple[float, float, Float[np.ndarray, " 8"]]:
         """(valence, arousal, posterior)."""
+        ...
+
+
+class PointReader(Protocol):
+    """68 points of a face whose FaceMesh landmarks are known."""
+
+    def points(self, frame: Frame, landmarks: Landmarks) -> Float[np.ndarray, "68 2"]:
+        """Points, px."""
         ...
 
 
@@ -112,6 +122,7 @@ class FaceReaders:
     identity: IdentityReader | None = None
     lpips: PictureDistance | None = None
     sync: Mapping[EvaluatorKind, SyncExpert] = field(default_factory=dict)
+    fan: PointReader | None = None
     _known: dict[tuple[bytes, bool, bool], FaceReading | None] = field(default_factory=dict)
 
     def read(
@@ -126,6 +137,8 @@ class FaceReaders:
         key = (digest, with_emotion, with_identity)
         if key not in self._known:
             reading = self._read(self.landmarks, frame, with_emotion)
+            if reading is not None and self.fan is not None:
+                reading = replace(reading, fan=self.fan.points(frame, reading.landmarks))
             if reading is not None and with_identity and self.identity is not None:
                 embedding = self.identity.embed(frame, reading.landmarks)
                 reading = replace(reading, identity=embedding)
@@ -192,7 +205,11 @@ def pixel_readers(readers: FaceReaders) -> FaceReaders:
 
 @contextmanager
 def open_readers(
-    scenario: str, track: Path, valence_arousal: Path, n_train: int
+    scenario: str,
+    track: Path,
+    valence_arousal: Path,
+    n_train: int,
+    settings: EvaluationSettings | None = None,
 ) -> Iterator[FaceReaders]:
     """The evaluators that this machine has, opened for one scenario of one subject.
 
@@ -203,9 +220,22 @@ def open_readers(
     with ExitStack() as stack:
         landmarks = stack.enter_context(FaceMeshLandmarks(static=True))
         units = PackagedActionUnits.from_track(track, n_train) if scenario == SELF else None
-        emotion = None
+        reference = open_reference_readers(settings or EvaluationSettings())
+        emotion: EmotionReader | None = None
         if scenario == EMOTION:
-            emotion = stack.enter_context(PackagedEmotion.from_subject(track, valence_arousal))
-        identity = open_identity()
+            emotion = reference.emotion or stack.enter_context(
+                PackagedEmotion.from_subject(track, valence_arousal)
+            )
+        identity = reference.identity or open_identity()
         evaluators = {k: e for k, e in PACKAGED.items() if k != "identity" or identity is not None}
-        yield FaceReaders(landmarks, units, emotion, evaluators, identity)
+        expert = reference.syncnet
+        yield FaceReaders(
+            landmarks,
+            units,
+            emotion,
+            {**evaluators, **reference.evaluators},
+            identity,
+            reference.lpips,
+            {} if expert is None else {"syncnet": expert},
+            reference.fan if scenario == SELF else None,
+        )

@@ -317,7 +317,7 @@ def check_clips(table: pd.DataFrame) -> None:
 
 
 # Kinds whose reference networks need weights that few have: no warning where they are absent.
-OPTIONAL = ("lpips", "syncnet")
+OPTIONAL = ("fan", "lpips", "syncnet")
 
 
 def metrics_of(scenario: str, readers: FaceReaders) -> list[Metric]:

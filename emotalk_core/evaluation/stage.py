@@ -167,7 +167,7 @@ def score_method(
             sounds = {c: driving[c] for c in clips if c in driving}
             with (
                 VideoReader(render) as reader,
-                open_readers(scenario, track, valence_arousal, first) as readers,
+                open_readers(scenario, track, valence_arousal, first, settings) as readers,
             ):
                 check_render(render, reader, table, frames.manifest)
                 lips = expected_lips(frames, audio, sounds)
@@ -246,7 +246,7 @@ def score_baselines(
             "mean_frame": lambda test: (mean for _ in test),
             "nearest_pose": lambda test: (frames.picture(int(nearest[i])) for i in test),
         }
-        with open_readers(SELF, track, valence_arousal, first) as readers:
+        with open_readers(SELF, track, valence_arousal, first, settings) as readers:
             person = Subject(subject, frames.__getitem__, readers, lips, sounds, every)
             for method, source in sources.items():
                 found[method, SELF] = score_frames(
@@ -258,7 +258,7 @@ def score_baselines(
                         pictures, table, person, frames, method, settings, seed
                     )
         still: FrameSource = lambda points: (mean for _ in points)  # noqa: E731
-        with open_readers(EMOTION, track, valence_arousal, first) as readers:
+        with open_readers(EMOTION, track, valence_arousal, first, settings) as readers:
             person = Subject(subject, frames.__getitem__, readers, identity_every=every)
             points = baselines.points_table(frames.manifest)
             found["mean_frame", EMOTION] = score_frames(

@@ -4,14 +4,47 @@ from __future__ import annotations
 
 from emotalk_core.evaluation.audio_lips import RIDGE_ID, RIDGE_STANDING_FOR
 from emotalk_core.evaluation.evaluators import PACKAGED
+from emotalk_core.weights import MISSING, TRUNCATED, WRONG_HASH, files_of
+
+# Weight file -> the task whose packaged part it takes the place of.
+TASK_OF = {
+    "bisenet": "regions",
+    "easyportrait": "teeth",
+    "face_normals": "normals",
+    "emonet": "emotion",
+    "ave": "speech features",
+}
 
 
-def stand_ins(speech_extractor: str) -> list[dict[str, str]]:
-    """One entry a task: what is used and what it stands for."""
-    entries = (
+def stand_ins(speech_extractor: str, chosen: str = "") -> list[dict[str, str]]:
+    """One entry a task: what is used and what it stands for.
+
+    Args:
+        speech_extractor: id in speech.npz.
+        chosen: what the configuration chooses of the paper's own networks and which bytes lie there
+            (`weights.weights_param`); a chosen file that is missing is named.
+    """
+    states = files_of(chosen)
+    reference = {TASK_OF[name]: (name, s) for name, s in states.items() if name in TASK_OF}
+    return [_entry(*entry, reference.get(entry[0])) for entry in _packaged(speech_extractor)]
+
+
+def _entry(task: str, used: str, stands_for: str, file: tuple[str, str] | None) -> dict[str, str]:
+    if file is not None:
+        name, state = file
+        there = state not in (MISSING, TRUNCATED, WRONG_HASH)
+        used = f"{name} (sha256 {state[:12]})" if there else f"{used} ({name}: {state})"
+        stands_for = "nothing: the paper's own" if there else stands_for
+    return {"task": task, "used": used, "stands_for": stands_for}
+
+
+def _packaged(speech_extractor: str) -> list[tuple[str, str, str]]:
+    """(task, what is used, what it stands for) of the packaged parts."""
+    return [
         ("landmarks", PACKAGED["landmarks"].id, PACKAGED["landmarks"].standing_for),
         ("head pose", "own bundle adjustment on FaceMesh points", "Basel Face Model fit"),
-        ("regions", "mediapipe selfie mask, landmarks and colour", "BiSeNet, EasyPortrait"),
+        ("regions", "mediapipe selfie mask, landmarks and colour", "BiSeNet"),
+        ("teeth", "colour inside the lips", "EasyPortrait"),
         ("normals", "tracked face surface", "cross-modal normal network"),
         ("action units", PACKAGED["action_units"].id, PACKAGED["action_units"].standing_for),
         ("identity", PACKAGED["identity"].id, PACKAGED["identity"].standing_for),
@@ -20,5 +53,4 @@ def stand_ins(speech_extractor: str) -> list[dict[str, str]]:
         ("speech features", speech_extractor, "DeepSpeech"),
         ("lips against sound", RIDGE_ID, RIDGE_STANDING_FOR),
         ("emotional pictures", "geometric generator", "EmoStyle with a lip network (StyleGAN2)"),
-    )
-    return [{"task": t, "used": u, "stands_for": s} for t, u, s in entries]
+    ]

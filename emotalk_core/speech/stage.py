@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float32
 
-from emotalk_core.errors import ArtifactError
+from emotalk_core.errors import ArtifactError, ConfigError
 from emotalk_core.media.audio import read_audio
 from emotalk_core.media.tables import check_length, read_manifest, write_arrays
-from emotalk_core.speech.features.registry import features_from_wav, load_extractor
+from emotalk_core.speech.features.existing import windows_from_npy
+from emotalk_core.speech.features.registry import (
+    ALL_EXTRACTORS,
+    features_from_wav,
+    load_extractor_or_stand_in,
+)
 from emotalk_core.speech.level import clipped_frames, frame_levels
 
 __all__ = ["SpeechSettings", "extract_features", "features_from_wav"]
@@ -27,12 +33,15 @@ class SpeechSettings:
     """Config block `speech`.
 
     Attributes:
-        extractor: "logmel" (40 bands at 100 Hz) or "embedding" (Google speech embedding, 25 Hz).
+        extractor: "logmel" (40 bands at 100 Hz), "embedding" (Google speech embedding, 25 Hz), or a
+            reference network: "ave", "wav2vec2", "hubert", "deepspeech".
+        features_npy: existing features of the clip's own sound by that extractor; empty: extracted.
         silence_level: a frame below this RMS level (120 ms, 1 = full scale) is marked as silent.
     """
 
     extractor: str = "logmel"
     silence_level: float = 0.004
+    features_npy: str = ""
 
 
 def extract_features(
@@ -53,8 +62,7 @@ def extract_features(
     facts = read_manifest(manifest)
     samples = read_audio(audio)
     check_length("audio.wav (in samples)", len(samples), facts.n_samples, "ingest")
-    extractor = load_extractor(settings.extractor)
-    features = extractor.windows(samples, facts.n_frames)
+    features, extractor = _features(samples, facts.n_frames, settings)
     silence = frame_levels(samples, facts.n_frames) < settings.silence_level
     clipping = clipped_frames(samples, facts.n_frames)
     check_length("speech.npz", len(features), facts.n_frames, "extract_speech_features")
@@ -64,10 +72,24 @@ def extract_features(
     write_arrays(
         speech,
         features=features,
-        extractor=np.array(extractor.id),
+        extractor=np.array(extractor),
         silence=silence,
         clipping=clipping,
     )
+
+
+def _features(
+    samples: Float32[np.ndarray, " N"], n_frames: int, settings: SpeechSettings
+) -> tuple[Float32[np.ndarray, "T 16 D"], str]:
+    """(windows, extractor id) by the settings' extractor or from an existing file."""
+    if settings.features_npy:
+        try:
+            kind = ALL_EXTRACTORS.load(settings.extractor)
+        except KeyError as error:
+            raise ConfigError(f"{error.args[0]}; set speech.extractor in config.yaml") from error
+        return windows_from_npy(Path(settings.features_npy), n_frames), str(kind.id)
+    extractor = load_extractor_or_stand_in(settings.extractor)
+    return extractor.windows(samples, n_frames), extractor.id
 
 
 def _report(silence: np.ndarray, clipping: np.ndarray) -> None:

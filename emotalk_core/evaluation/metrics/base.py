@@ -20,6 +20,7 @@ EvaluatorKind = Literal[
     "perceptual",
     "lpips",
     "landmarks",
+    "fan",
     "action_units",
     "identity",
     "emotion",
@@ -43,6 +44,7 @@ class FaceReading:
         valence, arousal: -1..1; nan where not read.
         posterior: [8] probabilities in the order of `emotion.circle.CLASSES`, or None.
         identity: embedding of the person, or None where not read.
+        fan: [68,2] points of the paper's landmark network, px, or None where not read.
     """
 
     landmarks: Float[np.ndarray, "478 3"]
@@ -51,6 +53,7 @@ class FaceReading:
     arousal: float = float("nan")
     posterior: Float[np.ndarray, " 8"] | None = None
     identity: Float[np.ndarray, " E"] | None = None
+    fan: Float[np.ndarray, "68 2"] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -81,6 +81,7 @@ def summary(
     track: Mapping[str, np.ndarray],
     extractor: str,
     settings: QualitySettings,
+    chosen: str = "",
 ) -> dict[str, Any]:
     """The content of quality.json."""
     total = manifest.n_frames
@@ -113,7 +114,7 @@ def summary(
             "reprojection_error_px": _numbers(track["reprojection_error"].astype(np.float64)),
             "lip_opening": _numbers(track["lip_opening"].astype(np.float64)),
         },
-        "stand_ins": stand_ins(extractor),
+        "stand_ins": stand_ins(extractor, chosen),
     }
 
 
@@ -169,10 +170,12 @@ def check_quality(
     quality_png: Path,
     settings: QualitySettings,
     audio: Path | None = None,
+    chosen: str = "",
 ) -> None:
     """Check that all artifacts agree and say what is wrong with which frames.
 
-    Without `audio` the clipping check is skipped.
+    Without `audio` the clipping check is skipped. `chosen` says which of the paper's own networks
+    the configuration chooses and which files are there (`weights.weights_param`).
 
     Raises:
         ArtifactError: an artifact has another number of frames than the manifest.
@@ -200,7 +203,8 @@ def check_quality(
     with VideoReader(video) as frames, VideoReader(regions) as labels:
         facts = picture_facts(frames, labels)
     failed = flags(facts, arrays, sound["silence"], clipped, facts_of.height, settings)
-    report = summary(facts_of, facts, failed, arrays, str(sound["extractor"]), settings)
+    extractor = str(sound["extractor"])
+    report = summary(facts_of, facts, failed, arrays, extractor, settings, chosen)
     for name, check in report["checks"].items():
         if check["frames"]:
             logger.info("%s: %d frames (%s)", name, check["frames"], check["meaning"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool, Float
 
 from emotalk_core.media.tables import (
     check_length,
@@ -15,7 +16,7 @@ from emotalk_core.media.tables import (
     read_manifest,
     write_table,
 )
-from emotalk_core.perception.action_units import openface, packaged
+from emotalk_core.perception.action_units import openface, openface_program, packaged
 from emotalk_core.perception.action_units.settings import ActionUnitSettings
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,12 @@ TRACK_ARRAYS = ("expression", "expression_names", "lip_opening", "eye_opening", 
 
 
 def measure_action_units(
-    *, manifest: Path, track: Path, action_units: Path, settings: ActionUnitSettings
+    *,
+    manifest: Path,
+    track: Path,
+    action_units: Path,
+    settings: ActionUnitSettings,
+    video: Path | None = None,
 ) -> None:
     """Write `frame, valid, AU01..AU45` (0..5) for every frame.
 
@@ -33,6 +39,7 @@ def measure_action_units(
         track: of the tracking stage.
         action_units: written.
         settings: config block `action_units`.
+        video: of the ingest stage; only OpenFace's program looks at it.
 
     Raises:
         ArtifactError: frame counts disagree.
@@ -41,9 +48,9 @@ def measure_action_units(
     facts = read_manifest(manifest)
     arrays = read_arrays(track, TRACK_ARRAYS)
     check_length("track.npz", len(arrays["valid"]), facts.n_frames, "tracking")
-    if settings.openface_csv:
-        values, valid = openface.read_openface(Path(settings.openface_csv), facts.n_frames)
-        reader = openface.READER_ID
+    read = _openface(video, facts.n_frames, settings)
+    if read is not None:
+        (values, valid), reader = read
     else:
         valid = arrays["valid"]
         reader = packaged.READER_ID
@@ -60,3 +67,20 @@ def measure_action_units(
     table.insert(0, "valid", valid.astype(int))
     table.insert(0, "frame", np.arange(facts.n_frames))
     write_table(action_units, table)
+
+
+def _openface(
+    video: Path | None, n_frames: int, settings: ActionUnitSettings
+) -> tuple[tuple[Float[np.ndarray, "T 17"], Bool[np.ndarray, " T"]], str] | None:
+    """(values and validity, reader id) by OpenFace; None for the packaged way."""
+    if settings.openface_csv:
+        table = openface.read_openface(Path(settings.openface_csv), n_frames)
+        return table, openface.READER_ID
+    if settings.reader != openface_program.WORD or video is None:
+        return None
+    with openface_program.run(
+        video, settings.openface_program, settings.openface_container
+    ) as table_path:
+        if table_path is None:
+            return None
+        return openface.read_openface(table_path, n_frames), openface_program.READER_ID

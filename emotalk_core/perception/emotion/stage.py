@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter1d
 from threadpoolctl import threadpool_limits
@@ -23,6 +24,7 @@ from emotalk_core.perception.emotion.reader import (
     relative_reading,
     rest_of_readings,
 )
+from emotalk_core.perception.emotion.reference import EmoNetReader, open_reference
 from emotalk_core.perception.emotion.settings import EmotionReaderSettings
 
 logger = logging.getLogger(__name__)
@@ -38,6 +40,8 @@ def read_emotion(
     threads: int = 1,
 ) -> None:
     """Write valence, arousal (-1..1) and eight classes, relative to the clip's median face.
+
+    EmoNet, where it is chosen and there, gives them as they are: it is absolute.
 
     The network's own posterior stands beside them: from it the person's rest is read again.
 
@@ -57,7 +61,9 @@ def read_emotion(
     expect_frames(video, facts.n_frames, "ingest")
     arrays = read_arrays(track, ("landmarks", "neutral", "expression", "expression_names", "valid"))
     check_length("track.npz", len(arrays["valid"]), facts.n_frames, "tracking")
-    logger.warning("emotion: %s stands for %s", READER_ID, STANDING_FOR)
+    reference = open_reference(settings.reader)
+    if reference is None:
+        logger.warning("emotion: %s stands for %s", READER_ID, STANDING_FOR)
     with threadpool_limits(threads):
         raw = _posteriors(video, arrays["landmarks"])
     smooth = settings.smooth_frames
@@ -69,6 +75,11 @@ def read_emotion(
     seen = arrays["valid"].astype(bool)
     rest = rest_of_readings(arrays["neutral"], posterior[seen], expression[seen], names)
     circumplex, classes = relative_reading(posterior, expression, names, rest)
+    if reference is not None:
+        torch.set_num_threads(threads)
+        seen_by = _reference_readings(video, arrays["landmarks"], reference)
+        smoothed = gaussian_filter1d(seen_by, smooth, axis=0) if smooth > 0 else seen_by
+        circumplex, classes = smoothed[:, :2], smoothed[:, 2:]
     table = pd.DataFrame(
         {
             "frame": np.arange(facts.n_frames),
@@ -89,3 +100,15 @@ def _posteriors(video: Path, landmarks: Float[np.ndarray, "T 478 2"]) -> Float[n
         for frame, points in zip(frames, landmarks):
             found.append(classes.posterior(upright_face(frame, points)))
     return np.stack(found)
+
+
+def _reference_readings(
+    video: Path, landmarks: Float[np.ndarray, "T 478 2"], reader: EmoNetReader
+) -> Float[np.ndarray, "T 10"]:
+    """Valence, arousal and eight classes of every frame by the paper's network (absolute)."""
+    frames = progress.track(VideoReader(video), f"emotion by {reader.id}", len(landmarks), logger)
+    found = []
+    for frame, points in zip(frames, landmarks):
+        valence, arousal, classes = reader.read(frame, points)
+        found.append([valence, arousal, *classes.tolist()])
+    return np.array(found)

@@ -12,9 +12,12 @@ from jaxtyping import Float, UInt8
 from emotalk_core.errors import ConfigError
 from emotalk_core.registry import Registry
 
-# The paper's VGGFace2 joins here when its weights can be loaded.
 IDENTITY_READERS = Registry(
-    "identity", {"dlib": "emotalk_core.perception.identity.packaged:DlibIdentity"}
+    "identity",
+    {
+        "dlib": "emotalk_core.perception.identity.packaged:DlibIdentity",
+        "vggface2": "emotalk_core.perception.identity.reference:Vggface2Identity",
+    },
 )
 
 

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 from threadpoolctl import threadpool_limits
 
@@ -14,6 +15,7 @@ from emotalk_core.media.tables import check_length, read_arrays, read_cameras, r
 from emotalk_core.media.video import VideoReader, VideoWriter, expect_frames
 from emotalk_core.perception.landmarks import topology as tp
 from emotalk_core.perception.normals.mesh import interpolate_normals, vertex_normals
+from emotalk_core.perception.normals.networks import NormalNetwork, open_normals
 from emotalk_core.perception.normals.settings import NormalSettings
 from emotalk_core.perception.normals.surface import HeadSurface, head_surface
 from emotalk_core.types.regions import region_mask
@@ -53,7 +55,7 @@ def estimate_normals(
 
     Args:
         manifest: of the ingest stage.
-        video: of the ingest stage; its frame count is checked, the pixels are not used.
+        video: of the ingest stage; the packaged method only checks its frame count.
         track: of the tracking stage.
         regions: of the regions stage: bounds the face.
         cameras: of the tracking stage.
@@ -67,6 +69,13 @@ def estimate_normals(
     facts = read_manifest(manifest)
     expect_frames(video, facts.n_frames, "ingest")
     expect_frames(regions, facts.n_frames, "regions")
+    network = open_normals(settings)
+    if network is not None:
+        points = read_arrays(track, ("landmarks",))["landmarks"]
+        check_length("track.npz", len(points), facts.n_frames, "tracking")
+        torch.set_num_threads(threads)
+        _write_seen(video, regions, normals, points, network)
+        return
     world = read_arrays(track, ("landmarks_world",))["landmarks_world"].astype(np.float64)
     path = read_cameras(cameras)
     check_length("track.npz", len(world), facts.n_frames, "tracking")
@@ -78,6 +87,23 @@ def estimate_normals(
             found = face_normals(
                 world[index], path.viewmats[index], path.Ks[index], labels, surface
             )
+            writer.write(encode_normals(found))
+            steps.step()
+
+
+def _write_seen(
+    video: Path,
+    regions: Path,
+    normals: Path,
+    landmarks: Float[np.ndarray, "T 478 2"],
+    network: NormalNetwork,
+) -> None:
+    """The file by a network that looks at the frames."""
+    logger.info("normals: %s", network.id)
+    steps = progress.Progress("normals", len(landmarks), logger)
+    with VideoWriter(normals) as writer:
+        for frame, labels, points in zip(VideoReader(video), VideoReader(regions), landmarks):
+            found = network.normals(frame, points) * region_mask(labels, SKIN)[..., None]
             writer.write(encode_normals(found))
             steps.step()
 

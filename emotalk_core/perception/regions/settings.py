@@ -15,9 +15,13 @@ class RegionSettings:
         long_hair_share: share of hair-like person pixels beside the jaw from which a clip counts
             as long-haired (short or tied hair measures below .1, long hair above .6).
         seed: of the colour models.
+        parser: "packaged" or "bisenet" (the paper's network, weights by hand).
+        teeth: "packaged" or "easyportrait" (the same).
     """
 
     plate_frames: int = 50
     colour_frames: int = 16
     long_hair_share: float = 0.25
     seed: int = 0
+    parser: str = "packaged"
+    teeth: str = "packaged"

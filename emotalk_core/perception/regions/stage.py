@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import UInt8
 from threadpoolctl import threadpool_limits
 
@@ -16,8 +17,11 @@ from emotalk_core.perception.regions.clip_model import ClipModel, build_clip_mod
 from emotalk_core.perception.regions.face import ClipFaces, FaceShape
 from emotalk_core.perception.regions.labels import head_alpha, label_map
 from emotalk_core.perception.regions.matting import person_alpha
+from emotalk_core.perception.regions.parsers import Parser, open_parser
 from emotalk_core.perception.regions.person import PersonSegmenter, steady_masks
 from emotalk_core.perception.regions.settings import RegionSettings
+from emotalk_core.perception.teeth.packaged import find_teeth
+from emotalk_core.perception.teeth.readers import TeethReader, open_teeth, paint_teeth
 from emotalk_core.types.regions import HEAD, region_mask
 
 logger = logging.getLogger(__name__)
@@ -52,6 +56,12 @@ def segment_regions(
     landmarks = read_arrays(track, ("landmarks",))["landmarks"]
     check_length("track.npz", len(landmarks), facts.n_frames, "tracking")
     faces = ClipFaces(landmarks, (facts.height, facts.width))
+    parser, teeth = open_parser(settings.parser), open_teeth(settings.teeth)
+    if parser is not None:
+        torch.set_num_threads(threads)
+        with threadpool_limits(threads):
+            _write_parsed(video, regions, alpha, len(faces), parser, teeth)
+        return
     with threadpool_limits(threads), PersonSegmenter() as segmenter:
         model = learn_clip(video, faces, segmenter, settings)
         logger.info(
@@ -66,7 +76,7 @@ def segment_regions(
         )
         if model.long_hair:
             logger.warning("regions: long hair; below the ears it is kept with the body")
-        _write_all(video, regions, alpha, faces, model, segmenter)
+        _write_all(video, regions, alpha, faces, model, segmenter, teeth)
 
 
 def learn_clip(
@@ -88,18 +98,47 @@ def _write_all(
     faces: ClipFaces,
     model: ClipModel,
     segmenter: PersonSegmenter,
+    teeth: TeethReader | None,
 ) -> None:
     steps = progress.Progress("regions", len(faces), logger)
     areas = []
     with VideoWriter(regions) as label_writer, VideoWriter(alpha) as alpha_writer:
         for index, (frame, person) in enumerate(steady_masks(VideoReader(video), segmenter)):
             labels, head = segment_frame(frame, person, faces[index], model)
+            if teeth is not None:
+                labels = paint_teeth(labels, teeth.teeth(frame))
             label_writer.write(labels)
             alpha_writer.write(head)
             areas.append(int(region_mask(labels, HEAD).sum()))
             steps.step()
     flicker = float(np.sqrt(np.mean(np.diff(areas, 2) ** 2.0)) / max(np.mean(areas), 1))
     logger.info("regions: head area flicker %.2f %%", 100 * flicker)
+
+
+def _write_parsed(
+    video: Path,
+    regions: Path,
+    alpha: Path,
+    n_frames: int,
+    parser: Parser,
+    teeth: TeethReader | None,
+) -> None:
+    """Both files by a face parsing network instead of the packaged method."""
+    logger.info("regions: %s, teeth: %s", parser.id, teeth.id if teeth else "by colour")
+    steps = progress.Progress("regions", n_frames, logger)
+    with VideoWriter(regions) as label_writer, VideoWriter(alpha) as alpha_writer:
+        for frame in VideoReader(video):
+            labels, head = parser.parse(frame)
+            found = (
+                find_teeth(
+                    frame, *(region_mask(labels, (n,)) for n in ("inner_mouth", "lips", "skin"))
+                )
+                if teeth is None
+                else teeth.teeth(frame)
+            )
+            label_writer.write(paint_teeth(labels, found))
+            alpha_writer.write(np.round(head * 255).astype(np.uint8))
+            steps.step()
 
 
 def segment_frame(

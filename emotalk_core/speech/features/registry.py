@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 from jaxtyping import Float32
 
-from emotalk_core.errors import ArtifactError, ConfigError, explain
+from emotalk_core.errors import (
+    ArtifactError,
+    BackendUnavailableError,
+    ConfigError,
+    WeightsError,
+    explain,
+)
 from emotalk_core.registry import Registry
 from emotalk_core.speech.features.base import SpeechExtractor
 from emotalk_core.types.manifest import FPS, SAMPLE_RATE
+from emotalk_core.weights import STAND_IN, policy
+
+logger = logging.getLogger(__name__)
+STANDING_IN = "logmel"  # for every reference network whose files are missing
 
 EXTRACTORS = Registry(
     "speech.extractor",
@@ -16,6 +28,21 @@ EXTRACTORS = Registry(
         "logmel": "emotalk_core.speech.features.logmel:LogMel",
         "embedding": "emotalk_core.speech.features.embedding:SpeechEmbedding",
     },
+)
+# The paper's and its neighbours' networks: they need files that nobody can ship (docs/weights.md).
+REFERENCE_EXTRACTORS = Registry(
+    "speech.extractor",
+    {
+        "ave": "emotalk_core.speech.features.ave:AudioVisualEncoder",
+        "wav2vec2": "emotalk_core.speech.features.transformer:Wav2Vec2",
+        "hubert": "emotalk_core.speech.features.transformer:HuBERT",
+        "deepspeech": "emotalk_core.speech.features.deepspeech:DeepSpeech",
+    },
+)
+
+
+ALL_EXTRACTORS = Registry(
+    "speech.extractor", {**EXTRACTORS.entries, **REFERENCE_EXTRACTORS.entries}
 )
 
 
@@ -26,9 +53,25 @@ def load_extractor(name: str) -> SpeechExtractor:
         ConfigError: unknown name; says the nearest known one.
     """
     try:
-        return EXTRACTORS.load(name)()
+        return ALL_EXTRACTORS.load(name)()
     except KeyError as error:
         raise ConfigError(f"{error.args[0]}; set speech.extractor in config.yaml") from error
+
+
+def load_extractor_or_stand_in(name: str) -> SpeechExtractor:
+    """`load_extractor`, but log-mel where the files of a reference network are missing.
+
+    Raises:
+        ConfigError: unknown name.
+        WeightsError, BackendUnavailableError: files are missing and weights.on_missing is "error".
+    """
+    try:
+        return load_extractor(name)
+    except (WeightsError, BackendUnavailableError) as error:
+        if policy() != STAND_IN:
+            raise
+        logger.warning("%s; %s is used instead", error, STANDING_IN)
+        return load_extractor(STANDING_IN)
 
 
 def frames_in(samples: Float32[np.ndarray, " N"]) -> int:
@@ -60,13 +103,14 @@ def features_by_id(
     Raises:
         ArtifactError: this version has no extractor of that id.
     """
-    names = [name for name in EXTRACTORS.names() if EXTRACTORS.load(name).id == extractor_id]
+    known = ALL_EXTRACTORS
+    names = [name for name in known.names() if known.load(name).id == extractor_id]
     if not names:
         raise ArtifactError(
             explain(
                 "extractor",
                 extractor_id,
-                f"this version has {EXTRACTORS.names()}",
+                f"this version has {known.names()}",
                 "extract the features and train the avatar again",
             )
         )

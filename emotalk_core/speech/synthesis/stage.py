@@ -27,6 +27,10 @@ ENGINES = Registry(
         "espeak": "emotalk_core.speech.synthesis.espeak:engine",
     },
 )
+# name -> function (voice, speed, program): engines that need what nobody can ship (docs/weights.md)
+PROGRAM_ENGINES = Registry(
+    "synthesis.engine", {"coqui": "emotalk_core.speech.synthesis.coqui:engine"}
+)
 
 # Loudness of the loud parts as in recordings of speakers (six of them: .08 to .25, median .15):
 # log-mel features know absolute level, so synthesized speech must have a natural one.
@@ -39,8 +43,11 @@ class SynthesisSettings:
     """Config block `synthesis`.
 
     Attributes:
-        engine: "piper" (natural) or "espeak" (robotic, exact phoneme times, many languages).
-        voice: piper: path of a voice; espeak: name of a voice; empty for the packaged one.
+        engine: "piper" (natural), "espeak" (robotic, exact phoneme times, many languages) or
+            "coqui" (its program in an environment of its own).
+        voice: piper: path of a voice; espeak: name of a voice; empty for the packaged one; coqui:
+            model folder.
+        program: coqui: name or path of its program; empty: tts.
         speed: 1 is the voice's own pace.
         lead_seconds: silence before the sentence: the mouth starts closed.
         tail_seconds: silence after the sentence.
@@ -51,6 +58,7 @@ class SynthesisSettings:
     speed: float = 1.0
     lead_seconds: float = 0.2
     tail_seconds: float = 0.4
+    program: str = ""
 
 
 def load_engine(settings: SynthesisSettings) -> SynthesisEngine:
@@ -59,6 +67,9 @@ def load_engine(settings: SynthesisSettings) -> SynthesisEngine:
     Raises:
         ConfigError: unknown engine; says the nearest known one.
     """
+    if settings.engine in PROGRAM_ENGINES.entries:
+        start = PROGRAM_ENGINES.load(settings.engine)
+        return start(settings.voice, settings.speed, settings.program)
     try:
         make = ENGINES.load(settings.engine)
     except KeyError as error:
