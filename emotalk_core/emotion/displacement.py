@@ -138,8 +138,9 @@ class DisplacementField:
         move_lids(moved, points, values)
         limit_lids(moved, points)
         moved[N_SURFACE:] = 0.0
-        lock_lips(moved, points)
-        fade = smoothstep(cdist(points, points[list(OVAL)]).min(axis=1) / (OVAL_FADE * unit))
+        still = (pose.scale * person.positions @ pose.rotation.T)[:, :2]
+        lock_lips(moved, points, still)
+        fade = smoothstep(cdist(still, still[list(OVAL)]).min(axis=1) / (OVAL_FADE * unit))
         return moved * fade[:, None]
 
     def _within_limits(
@@ -231,22 +232,32 @@ def limit_lids(moved: Float[np.ndarray, "478 3"], points: Float[np.ndarray, "478
             moved[top, :2] += excess / 2
 
 
-def lock_lips(moved: Float[np.ndarray, "478 3"], points: Float[np.ndarray, "478 2"]) -> None:
+def lock_lips(
+    moved: Float[np.ndarray, "478 3"],
+    points: Float[np.ndarray, "478 2"],
+    still: Float[np.ndarray, "478 2"],
+) -> None:
     """Replace the motion of the lips in place by a bend that cannot change their opening.
 
     Inside the mouth the displacement depends only on the position along the line between the lip
-    corners, so an upper and a lower lip point above each other move alike. Around the lips the bend
-    blends into the expression's own field.
+    corners, so an upper and a lower lip point above each other move alike. That position is taken
+    from the neutral face in the frame's pose: speech moves the lips, but not what is added to
+    them. Around the lips the bend blends into the expression's own field.
+
+    Args:
+        moved: displacements, px, changed.
+        points: landmarks of the frame, px.
+        still: landmarks of the neutral face in the frame's pose, px but for a shift.
     """
     unit = eye_distance(points)
-    right, left = points[RIGHT_LIP_CORNER], points[LEFT_LIP_CORNER]
+    right, left = still[RIGHT_LIP_CORNER], still[LEFT_LIP_CORNER]
     half = float(np.linalg.norm(left - right)) / 2
     along = (left - right) / (2 * half)
     across = np.array([-along[1], along[0]])
-    position = (points - (right + left) / 2) @ along / half
+    position = (still - (right + left) / 2) @ along / half
     reach = np.minimum(np.abs(position), 1.0)
     lift = np.minimum(np.abs(position), 1.15) ** CORNER_LIFT_POWER
-    bend = np.zeros((len(points), 2))
+    bend = np.zeros((len(still), 2))
     for corner, side in ((RIGHT_LIP_CORNER, position < 0), (LEFT_LIP_CORNER, position >= 0)):
         shift = moved[corner, :2]
         length = float(np.linalg.norm(shift))

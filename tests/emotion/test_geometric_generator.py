@@ -187,7 +187,7 @@ def test_soft_limit():
 
 
 def test_registry():
-    assert GENERATORS.names() == ["geometric"]
+    assert GENERATORS.names() == ["geometric", "glef"]
     made = create_generator("geometric")
     assert made.id and "g_LEF" in made.standing_for
     with pytest.raises(ConfigError, match="did you mean 'geometric'"):
