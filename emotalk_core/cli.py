@@ -57,6 +57,21 @@ def _compare(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _render(arguments: argparse.Namespace) -> int:
+    from emotalk_core.serving.drive import DriveRequest, drive_avatar
+
+    request = DriveRequest(
+        folder=arguments.folder,
+        output=arguments.video,
+        method=arguments.method,
+        sound=arguments.sound,
+        emotion=arguments.emotion,
+        seconds=arguments.seconds,
+    )
+    drive_avatar(request, threads=arguments.threads, device=arguments.device)
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="emotalk", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
@@ -82,6 +97,21 @@ def _parser() -> argparse.ArgumentParser:
     pair.add_argument("--resamples", type=int, default=1000, help="bootstrap draws")
     pair.add_argument("--csv", type=Path, help="also write the table there")
     pair.set_defaults(run=_compare)
+    render = commands.add_parser("render", help="let a trained avatar speak with an emotion")
+    render.add_argument("folder", type=Path, help="results folder of the subject: results/obama")
+    render.add_argument("video", type=Path, help="where the .mp4 goes")
+    render.add_argument("--sound", type=Path, help="wav that is spoken; default: the subject's own")
+    render.add_argument(
+        "--emotion",
+        default="neutral",
+        help='a word (happy), "0.5,-0.3" (valence,arousal), or keyframes in seconds: '
+        '"0:neutral 2:happy 4.5:-0.6,0.2"',
+    )
+    render.add_argument("--seconds", type=float, help="length; default: the whole sound")
+    render.add_argument("--method", default="emotalk", help="row of the tables")
+    render.add_argument("--device", default="cpu", help="cpu or cuda")
+    render.add_argument("--threads", type=int, default=1)
+    render.set_defaults(run=_render)
     return parser
 
 

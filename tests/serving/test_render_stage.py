@@ -87,6 +87,8 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "height": SIZE,
     }
     save_parts(folder / "avatar.safetensors", parts, header)
+    save_parts(folder / "avatars" / "emotalk" / "avatar.safetensors", parts, header)
+    write_wav(folder / "audio.wav", samples)
     return paths
 
 
