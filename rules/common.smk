@@ -60,6 +60,7 @@ FILES = {
     "bank_frames": "emotion_bank/frames.mkv",
     "bank_regions": "emotion_bank/regions.mkv",
     "bank_normals": "emotion_bank/normals.mkv",
+    "bank_landmarks": "emotion_bank/landmarks.npz",
     "bank_index": "emotion_bank/index.csv",
     "metrics": "metrics.csv",
 }

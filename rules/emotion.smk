@@ -32,7 +32,13 @@ rule make_emotion_bank:
         **artifacts("manifest", "video", "track", "regions", "normals"),
         **TRAINED,
     output:
-        **artifacts("bank_frames", "bank_regions", "bank_normals", "bank_index"),
+        **artifacts(
+            "bank_frames",
+            "bank_regions",
+            "bank_normals",
+            "bank_landmarks",
+            "bank_index",
+        ),
     log:
         f"{SUBJECT}/logs/make_emotion_bank.log",
     conda:

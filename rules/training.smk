@@ -68,7 +68,14 @@ rule train_face:
 
 rule train_emotion:
     input:
-        **artifacts(*CLIP, "bank_frames", "bank_regions", "bank_normals", "bank_index"),
+        **artifacts(
+            *CLIP,
+            "bank_frames",
+            "bank_regions",
+            "bank_normals",
+            "bank_landmarks",
+            "bank_index",
+        ),
         **artifacts("sync_expert", "audio"),
         sync_sounds=driving_sounds("training"),
         mouth=f"{SUBJECT}/avatars/{{method}}/mouth.safetensors",

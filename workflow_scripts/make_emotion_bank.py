@@ -15,6 +15,7 @@ with stage(snakemake) as job:
             "bank_frames",
             "bank_regions",
             "bank_normals",
+            "bank_landmarks",
             "bank_index",
         ),
         settings=job.settings(BankSettings),

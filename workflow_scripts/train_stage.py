@@ -7,7 +7,7 @@ CLIP = (
     *("action_units", "valence_arousal", "speech"),
 )
 EARLIER = {"emotion": ("mouth", "face"), "avatar": ("mouth", "face", "emotion")}
-BANK = ("frames", "regions", "normals", "index")
+BANK = ("frames", "regions", "normals", "landmarks", "index")
 WITH_SYNC = ("face", "emotion")
 
 with stage(snakemake) as job:

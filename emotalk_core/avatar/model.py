@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -181,6 +181,25 @@ class FaceModel(nn.Module):
             return FaceOffsets(face=face, emotion=None)
         moved = self.gaussians["means"] + face.means
         return FaceOffsets(face=face, emotion=self.emotion(moved, {"emotion": emotion}))
+
+    def emotion_motion(
+        self, points: Float[Tensor, "L 3"], conditions: Sequence[FrameCondition]
+    ) -> Float[Tensor, "B L 3"]:
+        """How far emotion moves points of the neutral head, metres, in frames with an emotion.
+
+        In the combined ablation it is what the one branch gives with emotion minus without.
+        """
+        audio = torch.stack([c.audio for c in conditions])
+        units = torch.stack([c.action_units for c in conditions])
+        given = [c.emotion for c in conditions if c.emotion is not None]
+        emotion = torch.stack(given)
+        if self.emotion is None:
+            calm = self.branch.motion(points, self.codes(audio, units, None))
+            return self.branch.motion(points, self.codes(audio, units, emotion)) - calm
+        with torch.no_grad():
+            moved = points + self.branch.motion(points, self.codes(audio, units, None))
+        added = [self.emotion.motion(at, {"emotion": e[None]})[0] for at, e in zip(moved, emotion)]
+        return torch.stack(added)
 
     def pose(self, offsets: FaceOffsets | None) -> GaussianSet:
         """theta^F or theta^E: the canonical set with offsets in raw parameter space."""

@@ -16,9 +16,8 @@ from emotalk_core.emotion.generator import EmotionalFaceGenerator
 from emotalk_core.emotion.measures import eye_distance
 from emotalk_core.emotion.poisson import CloneSettings, clone_face
 from emotalk_core.emotion.quality import FaceQuality, QualityLimits, check_face
+from emotalk_core.emotion.readings import FaceReader, SeenFace
 from emotalk_core.emotion.warping import warp_labels, warp_normals
-from emotalk_core.perception.landmarks import LandmarkDetector
-from emotalk_core.perception.landmarks.packaged import FaceMeshLandmarks
 
 TILT_SMOOTHING = 0.05  # eye distances; about the spacing of the landmarks that carry the motion
 
@@ -50,11 +49,12 @@ class BankImage:
     image: UInt8[np.ndarray, "H W 3"]
     labels: UInt8[np.ndarray, "H W"]
     normals: UInt8[np.ndarray, "H W 3"]
+    landmarks: Float[np.ndarray, "478 2"]
     quality: FaceQuality
 
 
 class BankMaker:
-    """Edits frames and checks the edits; a context manager, since it holds landmark detectors.
+    """Edits frames and checks the edits; a context manager, since it holds native readers.
 
     Every image depends on its frame and its point alone, so the result does not depend on how the
     work is spread over threads.
@@ -64,8 +64,9 @@ class BankMaker:
         person: the person's neutral face.
         clone: rectangles for Poisson cloning, None for the generator's whole image.
         limits: when an image is rejected.
+        with_identity: whether identity is measured (slow).
         executor: runs the edits of a frame, at most `threads` at a time; None runs them in line.
-        threads: number of landmark detectors.
+        threads: number of face readers.
     """
 
     def __init__(
@@ -74,19 +75,20 @@ class BankMaker:
         person: PersonNeutral,
         clone: CloneSettings | None,
         limits: QualityLimits,
+        with_identity: bool = False,
         executor: Executor | None = None,
         threads: int = 1,
     ) -> None:
         self._generator, self._person = generator, person
-        self._clone, self._limits = clone, limits
+        self._clone, self._limits, self._with_identity = clone, limits, with_identity
         self._executor, self._threads = executor, threads
         self._stack = ExitStack()
-        self._detectors: SimpleQueue[LandmarkDetector] = SimpleQueue()
+        self._readers: SimpleQueue[FaceReader] = SimpleQueue()
         self._warm = False
 
     def __enter__(self) -> BankMaker:
         for _ in range(self._threads):
-            self._detectors.put(self._stack.enter_context(FaceMeshLandmarks(static=True)))
+            self._readers.put(self._stack.enter_context(FaceReader(self._with_identity)))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -94,11 +96,11 @@ class BankMaker:
 
     def edits(self, source: SourceFrame, points: Float[np.ndarray, "K 2"]) -> Iterator[BankImage]:
         """The frame at every point, in the order of the points."""
-        before = self._detect(source.image)
+        before = self._read(source.image)
         if not self._warm:
-            # each detector's first face touches the process' error stream: never two at a time
+            # each reader's first face touches the process' error stream: never two at a time
             for _ in range(self._threads):
-                self._detect(source.image)
+                self._read(source.image)
             self._warm = True
         if self._executor is None:
             yield from (self._edit(source, before, v, a) for v, a in points.tolist())
@@ -109,17 +111,17 @@ class BankMaker:
         for job in jobs:
             yield job.result()
 
-    def _detect(self, image: UInt8[np.ndarray, "H W 3"]) -> Float[np.ndarray, "478 3"] | None:
-        detector = self._detectors.get()
+    def _read(self, image: UInt8[np.ndarray, "H W 3"]) -> SeenFace | None:
+        reader = self._readers.get()
         try:
-            return detector.detect(image)
+            return reader.read(image)
         finally:
-            self._detectors.put(detector)
+            self._readers.put(reader)
 
     def _edit(
         self,
         source: SourceFrame,
-        before: Float[np.ndarray, "478 3"] | None,
+        before: SeenFace | None,
         valence: float,
         arousal: float,
     ) -> BankImage:
@@ -140,5 +142,6 @@ class BankMaker:
                 face.depth,
                 TILT_SMOOTHING * eye_distance(source.landmarks),
             ),
-            quality=check_face(face, before, self._detect(face.image), self._limits),
+            landmarks=face.landmarks,
+            quality=check_face(face, before, self._read(face.image), self._limits),
         )

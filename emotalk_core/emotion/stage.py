@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 
 from emotalk_core.emotion.bank import BankImage, BankMaker, SourceFrame
 from emotalk_core.emotion.basis import person_neutral
@@ -24,7 +24,13 @@ from emotalk_core.emotion.registry import GENERATORS, TRAINED, create_generator
 from emotalk_core.emotion.sampling import choose_frames, sample_points
 from emotalk_core.errors import ArtifactError, ConfigError, explain
 from emotalk_core.media.progress import Progress
-from emotalk_core.media.tables import check_length, read_arrays, read_manifest, write_table
+from emotalk_core.media.tables import (
+    check_length,
+    read_arrays,
+    read_manifest,
+    write_arrays,
+    write_table,
+)
 from emotalk_core.media.video import VideoReader, VideoWriter, expect_frames
 
 logger = logging.getLogger(__name__)
@@ -40,6 +46,9 @@ INDEX_COLUMNS = (
     "lip_opening_change",
     "lip_width_change",
     "smallest_jacobian",
+    "valence_read",
+    "arousal_read",
+    "identity_distance",
 )
 TRACK_ARRAYS = (
     "landmarks",
@@ -66,7 +75,9 @@ class BankSettings:
         clone: Poisson-clone eye and mouth rectangles onto the frame (paper S4.1). The geometric
             generator changes nothing but the face, so it is off by default; a network needs it.
         clone_eye_margin, clone_mouth_margin: growth of the rectangles, outer eye distances.
-        max_lip_opening_change, max_lip_width_change, min_jacobian: see `quality.QualityLimits`.
+        max_lip_opening_change, max_lip_width_change, min_jacobian, max_identity_distance: see
+            `quality.QualityLimits`.
+        measure_identity: embed every image (dlib; a fifth of a second each).
         max_rejected: share of rejected images above which the stage fails.
     """
 
@@ -81,6 +92,8 @@ class BankSettings:
     max_lip_opening_change: float = 0.05
     max_lip_width_change: float = 0.2
     min_jacobian: float = 0.1
+    max_identity_distance: float = 0.6
+    measure_identity: bool = False
     max_rejected: float = 0.3
 
     def __post_init__(self) -> None:
@@ -111,13 +124,14 @@ def make_bank(
     bank_frames: Path,
     bank_regions: Path,
     bank_normals: Path,
+    bank_landmarks: Path,
     bank_index: Path,
     settings: BankSettings,
     seed: int,
     threads: int,
     checkpoint: Path | None = None,
 ) -> None:
-    """Write M frames at K points each with labels, normals, quality (docs/artifacts.md, paper S4).
+    """Write M frames at K points each with labels, normals, landmarks, quality (docs/artifacts.md).
 
     The paper draws images on the fly during training (S10); a finite seeded bank is this pipeline's
     deviation (METHOD 4.1). Rejected images stay in the files with accepted=False. A generator that
@@ -170,6 +184,7 @@ def make_bank(
                 person,
                 _clone_settings(settings),
                 _limits(settings),
+                settings.measure_identity,
                 executor,
                 threads,
             )
@@ -180,16 +195,19 @@ def make_bank(
         ]
         progress = Progress("bank images", len(frames) * len(points), logger)
         rows: list[tuple[object, ...]] = []
+        arrived: list[Float32[np.ndarray, "478 2"]] = []
         for source in sources:
             for made in maker.edits(source, points):
                 for writer, picture in zip(writers, (made.image, made.labels, made.normals)):
                     writer.write(picture)
                 rows.append(_row(len(rows), made))
+                arrived.append(made.landmarks.astype(np.float32))
                 progress.step()
         index = pd.DataFrame(rows, columns=list(INDEX_COLUMNS))
         _judge(index, settings.max_rejected)
     for path in (bank_frames, bank_regions, bank_normals):
         expect_frames(path, len(index), "make_emotion_bank")
+    write_arrays(bank_landmarks, landmarks=np.stack(arrived))
     write_table(bank_index, index)
 
 
@@ -201,7 +219,10 @@ def _clone_settings(settings: BankSettings) -> CloneSettings | None:
 
 def _limits(settings: BankSettings) -> QualityLimits:
     return QualityLimits(
-        settings.max_lip_opening_change, settings.max_lip_width_change, settings.min_jacobian
+        settings.max_lip_opening_change,
+        settings.max_lip_width_change,
+        settings.min_jacobian,
+        settings.max_identity_distance,
     )
 
 
@@ -242,6 +263,9 @@ def _row(number: int, made: BankImage) -> tuple[object, ...]:
         quality.lip_opening_change,
         quality.lip_width_change,
         quality.smallest_jacobian,
+        quality.valence_read,
+        quality.arousal_read,
+        quality.identity_distance,
     )
 
 

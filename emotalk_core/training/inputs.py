@@ -28,7 +28,7 @@ from emotalk_core.types.manifest import Manifest
 ACTION_UNIT_COLUMNS = ("valid", "AU01", "AU02", "AU04", "AU05", "AU06", "AU07", "AU25", "AU45")
 EMOTION_COLUMNS = ("valid", "valence", "arousal")
 BANK_COLUMNS = ("image", "source_frame", "valence", "arousal", "accepted")
-BANK_FILES = ("frames", "regions", "normals", "index")
+BANK_FILES = ("frames", "regions", "normals", "landmarks", "index")
 
 
 @dataclass(frozen=True)
@@ -159,15 +159,18 @@ class Bank:
         images: index in frames.mkv.
         frames: source frame of each.
         emotion: (valence, arousal) of every image of the file, by image index.
+        motion: how far every landmark of every image moved from its source frame, camera axes
+            (x right, y down), units of the outer eye distance.
     """
 
     images: Int[np.ndarray, " B"]
     frames: Int[np.ndarray, " B"]
     emotion: Float32[np.ndarray, "A 2"]
+    motion: Float32[np.ndarray, "A L 2"]
 
 
-def read_bank(paths: Mapping[str, Path], manifest: Manifest) -> Bank:
-    """Read index.csv of the emotion bank and keep the accepted images of training frames.
+def read_bank(paths: Mapping[str, Path], clip: Clip) -> Bank:
+    """Read the emotion bank's tables and keep the accepted images of training frames.
 
     Raises:
         ArtifactError: files are missing, images name frames that do not exist, or none is left.
@@ -177,6 +180,7 @@ def read_bank(paths: Mapping[str, Path], manifest: Manifest) -> Bank:
         raise ArtifactError(
             explain("bank", sorted(paths), f"wanted also {missing}", "give the whole emotion_bank")
         )
+    manifest = clip.manifest
     index = read_table(paths["index"], BANK_COLUMNS)
     images = index["image"].to_numpy(dtype=np.int64)
     frames = index["source_frame"].to_numpy(dtype=np.int64)
@@ -190,6 +194,8 @@ def read_bank(paths: Mapping[str, Path], manifest: Manifest) -> Bank:
             f"{frames.max() if len(frames) else 'none'} of {manifest.n_frames}; "
             "rerun the emotion bank"
         )
+    arrived = read_arrays(paths["landmarks"], ("landmarks",))["landmarks"]
+    check_length(str(paths["landmarks"]), len(arrived), len(index), "make_emotion_bank")
     usable = _truth(index["accepted"]) & (frames < manifest.n_train)
     if not usable.any():
         raise ArtifactError(
@@ -200,7 +206,19 @@ def read_bank(paths: Mapping[str, Path], manifest: Manifest) -> Bank:
         images=images[usable],
         frames=frames[usable],
         emotion=index[["valence", "arousal"]].to_numpy(dtype=np.float32),
+        motion=bank_motion(clip, arrived, frames),
     )
+
+
+def bank_motion(
+    clip: Clip, arrived: Float32[np.ndarray, "A L 2"], frames: Int[np.ndarray, " A"]
+) -> Float32[np.ndarray, "A L 2"]:
+    """Motion between a frame's landmarks and its edit's, at the depth of the neutral face."""
+    turned = np.einsum("tj,lj->tl", clip.cameras.viewmats[:, 2, :3], clip.neutral)
+    depth = (turned + clip.cameras.viewmats[:, 2, 3:])[frames][..., None]
+    focal = np.stack([clip.cameras.Ks[:, 0, 0], clip.cameras.Ks[:, 1, 1]], axis=1)[frames]
+    metres = (arrived - clip.landmarks[frames]) / focal[:, None] * depth
+    return (metres / clip.eye_distance).astype(np.float32)
 
 
 def _truth(column: pd.Series) -> Bool[np.ndarray, " B"]:

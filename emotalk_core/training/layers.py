@@ -61,7 +61,7 @@ class Layer(Protocol):
         """Draw one sample."""
         ...
 
-    def batch(self, phase: Phase, frames: Int[np.ndarray, " B"]) -> Step:
+    def batch(self, phase: Phase, samples: Sequence[Sample]) -> Step:
         """Compare mesh motion of several frames without drawing."""
         ...
 
@@ -146,8 +146,9 @@ class MouthLayer:
         )
         return Step(context, probe)
 
-    def batch(self, phase: Phase, frames: Int[np.ndarray, " B"]) -> Step:
+    def batch(self, phase: Phase, samples: Sequence[Sample]) -> Step:
         """Predicted motion of the inside of the mouth beside the tracked motion of the jaw."""
+        frames = np.array([sample.frame for sample in samples])
         return Step(LossContext(landmarks=self._motion(frames)))
 
     def sync_run(self, phase: Phase, seed: int, step: int) -> SyncRun | None:
@@ -195,9 +196,7 @@ class FaceLayer:
         drawn = model.draw(
             offsets, crop_camera(camera, crop), behind, target.normals is not None, probe
         )
-        motion = None
-        if "landmark" in phase.weights:
-            motion = self._motion(np.array([sample.frame]))
+        motion = self._motion([sample]) if "landmark" in phase.weights else None
         context = LossContext(
             image=drawn.rgb,
             target=target.image,
@@ -216,9 +215,9 @@ class FaceLayer:
         )
         return Step(context, probe)
 
-    def batch(self, phase: Phase, frames: Int[np.ndarray, " B"]) -> Step:
-        """Predicted and tracked mesh motion of several frames."""
-        return Step(LossContext(landmarks=self._motion(frames)))
+    def batch(self, phase: Phase, samples: Sequence[Sample]) -> Step:
+        """Predicted and tracked mesh motion of several frames or images."""
+        return Step(LossContext(landmarks=self._motion(samples)))
 
     def sync_run(self, phase: Phase, seed: int, step: int) -> SyncRun | None:
         """Lips as the branches move them, of the subject's own sound or of synthesized speech."""
@@ -246,7 +245,11 @@ class FaceLayer:
             own = np.repeat(bank.emotion[rng.choice(bank.images)][None], length, axis=0)
         return torch.from_numpy(np.ascontiguousarray(own)).to(device)
 
-    def _motion(self, frames: Int[np.ndarray, " B"]) -> LandmarkMotion:
+    def _motion(self, samples: Sequence[Sample]) -> LandmarkMotion:
+        """Of the branch that trains: the face branch, or with an emotion bank what emotion adds."""
+        if self._scene.bank is not None:
+            return self._emotion_motion(samples, self._scene.bank)
+        frames = np.array([sample.frame for sample in samples])
         clip, model = self._scene.clip, self._model
         conditions = [self._scene.condition(Sample(int(frame))) for frame in frames]
         emotions = [c.emotion for c in conditions if c.emotion is not None]
@@ -258,6 +261,22 @@ class FaceLayer:
         predicted = model.branch.motion(self._points, codes)[..., :2] / clip.eye_distance
         target = torch.from_numpy(clip.motion[np.ix_(frames, self._chosen)]).to(self._points.device)
         return LandmarkMotion(predicted=predicted, target=target, weight=self._point_weight)
+
+    def _emotion_motion(self, samples: Sequence[Sample], bank: Bank) -> LandmarkMotion:
+        """What emotion adds to the mesh beside what the bank's generator moved, camera axes.
+
+        A frame of the clip itself asks for nothing: what it shows is in its picture.
+        """
+        clip, model, device = self._scene.clip, self._model, self._points.device
+        conditions = [self._scene.condition(sample) for sample in samples]
+        added = model.emotion_motion(self._points, conditions)
+        frames = [sample.frame for sample in samples]
+        turn = torch.tensor(clip.cameras.viewmats[frames, :2, :3], dtype=added.dtype, device=device)
+        predicted = torch.einsum("bij,blj->bli", turn, added) / clip.eye_distance
+        images = [-1 if sample.image is None else sample.image for sample in samples]
+        target = torch.from_numpy(bank.motion[np.ix_(np.array(images), self._chosen)]).to(device)
+        seen = torch.tensor([image >= 0 for image in images], device=device)[:, None, None]
+        return LandmarkMotion(predicted * seen, target * seen, self._point_weight)
 
 
 def _offset_list(offsets: FaceOffsets | None) -> tuple:
@@ -296,7 +315,7 @@ class FullLayer:
         )
         return Step(context)
 
-    def batch(self, phase: Phase, frames: Int[np.ndarray, " B"]) -> Step:
+    def batch(self, phase: Phase, samples: Sequence[Sample]) -> Step:
         """The border fix draws in every step."""
         raise NotImplementedError(f"phase {phase.data.name}: the border fix has no landmark phase")
 

@@ -180,7 +180,7 @@ def _read_bank(job: Job, clip: Clip) -> Bank | None:
                 "bank", None, "the emotion stage wants the emotion bank", "run rule emotion_bank"
             )
         )
-    return read_bank(job.bank, clip.manifest)
+    return read_bank(job.bank, clip)
 
 
 def _videos(job: Job, with_normals: bool) -> dict[str, Path]:

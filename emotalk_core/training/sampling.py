@@ -102,8 +102,13 @@ def sample_at(
     return Sample(int(pool.frames[_in_turn(seed, step, len(pool.frames), stream=15)]))
 
 
-def batch_at(pool: SamplePool, count: int, seed: int, step: int) -> Int[np.ndarray, " B"]:
-    """Frames of a step that draws nothing (landmark warm start), with replacement."""
-    return pool.frames[
-        np.random.default_rng([seed, 16, step]).integers(len(pool.frames), size=count)
-    ]
+def batch_at(pool: SamplePool, count: int, seed: int, step: int) -> list[Sample]:
+    """What a step that draws nothing sees (landmark warm start), with replacement.
+
+    Images of the emotion bank where there is one, else frames of the clip.
+    """
+    draw = np.random.default_rng([seed, 16, step])
+    if len(pool.bank_images) and pool.bank_share > 0:
+        chosen = draw.integers(len(pool.bank_images), size=count)
+        return [Sample(int(pool.bank_frames[i]), int(pool.bank_images[i])) for i in chosen]
+    return [Sample(int(i)) for i in pool.frames[draw.integers(len(pool.frames), size=count)]]

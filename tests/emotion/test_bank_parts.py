@@ -10,9 +10,11 @@ from emotalk_core.emotion.generator import GeneratedFace
 from emotalk_core.emotion.geometric import GeometricGenerator
 from emotalk_core.emotion.poisson import CloneSettings, clone_face, clone_rectangles
 from emotalk_core.emotion.quality import QualityLimits, check_face
+from emotalk_core.emotion.readings import SeenFace
 from emotalk_core.emotion.sampling import choose_frames, sample_points, spread
 from emotalk_core.emotion.warping import warp_image, warp_labels, warp_normals
 from emotalk_core.errors import ConfigError, InputError
+from emotalk_core.perception.emotion.classes import CLASSES
 from tests.emotion.conftest import draw_face
 
 HOLDOUT = evaluation_points()
@@ -162,14 +164,22 @@ def test_verdicts(face):
     blank = np.zeros(face.image.shape[:2], np.float32)
     flow = np.zeros((*blank.shape, 2), np.float32)
     made = GeneratedFace(face.image, flow, blank, face.landmarks, 1.0, 0.9)
-    before = np.c_[face.landmarks, np.zeros(478)]
-    assert check_face(made, before, before, limits).accepted
-    parted = before.copy()
-    parted[[87, 14, 317], 1] += 0.1 * np.linalg.norm(before[263] - before[33])
-    got = check_face(made, before, parted, limits)
+    points = np.c_[face.landmarks, np.zeros(478)]
+    calm, smiling = np.full(7, 0.02), np.full(7, 0.02)
+    calm[CLASSES.index("neutral")] = smiling[CLASSES.index("happy")] = 0.88
+    before = SeenFace(points, calm, np.zeros(128))
+    same = check_face(made, before, before, limits)
+    assert same.accepted and same.valence_read == same.arousal_read == same.identity_distance == 0
+    happy = check_face(made, before, SeenFace(points, smiling), limits)
+    assert happy.valence_read > 0.5 and np.isnan(happy.identity_distance)
+    parted = points.copy()
+    parted[[87, 14, 317], 1] += 0.1 * np.linalg.norm(points[263] - points[33])
+    got = check_face(made, before, SeenFace(parted, calm), limits)
     assert got.reason == "lip opening changed"
     assert got.lip_opening_change == pytest.approx(0.1, abs=0.02)
     assert check_face(made, before, None, limits).reason == "no face found in the image"
     assert np.isnan(check_face(made, None, before, limits).lip_opening_change)
     folded = GeneratedFace(face.image, flow, blank, face.landmarks, 1.0, 0.05)
     assert check_face(folded, before, before, limits).reason == "skin folds"
+    stranger = SeenFace(points, calm, np.full(128, 0.8 / np.sqrt(128)))
+    assert check_face(made, before, stranger, limits).reason == "another person"

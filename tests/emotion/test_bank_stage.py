@@ -7,11 +7,11 @@ import hashlib
 import numpy as np
 import pytest
 
-from emotalk_core.emotion import bank
+from emotalk_core.emotion import readings
 from emotalk_core.emotion.circle import evaluation_points
 from emotalk_core.emotion.stage import INDEX_COLUMNS, BankSettings, make_bank
 from emotalk_core.errors import ArtifactError, ConfigError
-from emotalk_core.media.tables import read_table, write_arrays, write_manifest
+from emotalk_core.media.tables import read_arrays, read_table, write_arrays, write_manifest
 from emotalk_core.media.video import VideoReader, write_video
 from emotalk_core.perception.landmarks.topology import INNER_LIPS, OVAL
 from emotalk_core.types.manifest import Manifest
@@ -23,6 +23,7 @@ OUTPUTS = {
     "bank_frames": "frames.mkv",
     "bank_regions": "regions.mkv",
     "bank_normals": "normals.mkv",
+    "bank_landmarks": "landmarks.npz",
     "bank_index": "index.csv",
 }
 
@@ -97,7 +98,7 @@ def inputs(tmp_path_factory):
 
 
 def run(inputs, folder, monkeypatch, detector=StillDetector, threads=1, **changes):
-    monkeypatch.setattr(bank, "FaceMeshLandmarks", detector)
+    monkeypatch.setattr(readings, "FaceMeshLandmarks", detector)
     outputs = {name: folder / file for name, file in OUTPUTS.items()}
     settings = BankSettings(**{"n_points": 3, "n_frames": 2, **changes})
     make_bank(**inputs, **outputs, settings=settings, seed=5, threads=threads)
@@ -112,11 +113,17 @@ def test_bank_is_whole_and_in_order(inputs, tmp_path, monkeypatch):
     assert index["source_frame"].max() < N_TRAIN
     assert index["source_frame"].is_monotonic_increasing
     assert index["accepted"].all()
+    assert index[["valence_read", "arousal_read"]].abs().to_numpy().max() < 1
+    assert index["identity_distance"].isna().all()
     for point in evaluation_points():
         distance = np.hypot(index["valence"] - point.valence, index["arousal"] - point.arousal)
         assert distance.min() >= 0.08
     sizes = [len(VideoReader(outputs[n])) for n in ("bank_frames", "bank_regions", "bank_normals")]
     assert sizes == [6, 6, 6]
+    arrived = read_arrays(outputs["bank_landmarks"], ("landmarks",))["landmarks"]
+    filmed_at = read_arrays(inputs["track"], ("landmarks",))["landmarks"][index["source_frame"]]
+    assert arrived.shape == (6, 478, 2)
+    assert 0.5 < np.linalg.norm(arrived - filmed_at, axis=2).max() < 20
     with VideoReader(outputs["bank_frames"]) as made, VideoReader(inputs["video"]) as filmed:
         row = index.iloc[4]
         picture, source = made[4], filmed[int(row["source_frame"])]

@@ -8,7 +8,13 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from emotalk_core.media.tables import write_arrays, write_cameras, write_manifest, write_table
+from emotalk_core.media.tables import (
+    read_arrays,
+    write_arrays,
+    write_cameras,
+    write_manifest,
+    write_table,
+)
 from emotalk_core.media.video import write_video
 from emotalk_core.perception.landmarks.topology import (
     INNER_LIPS,
@@ -152,6 +158,11 @@ def make_bank(folder: Path, subject: dict[str, Path]) -> dict[str, Path]:
         "arousal": 0.3,
         "accepted": [True] * 5 + [False],
     }
+    # happy images have their lip corners a pixel higher
+    landmarks = read_arrays(subject["track"], ("landmarks",))["landmarks"][frames].copy()
+    landmarks[:, [61, 291], 1] -= valence[:, None].astype(np.float32)
+    paths["landmarks"] = folder / "landmarks.npz"
+    write_arrays(paths["landmarks"], landmarks=landmarks)
     paths["index"] = folder / "index.csv"
     write_table(paths["index"], pd.DataFrame(index))
     return paths

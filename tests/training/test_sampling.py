@@ -29,8 +29,10 @@ def test_a_step_does_not_depend_on_the_steps_before() -> None:
     alone = [sample_at(pool(bank=True), "mouth_window", 7, 5, s, 0.3) for s in (59, 3, 14)]
     assert alone == [in_order[59], in_order[3], in_order[14]]
     batch = batch_at(pool(), 16, 5, 9)
-    assert np.array_equal(batch, batch_at(pool(), 16, 5, 9))
-    assert not np.array_equal(batch, batch_at(pool(), 16, 6, 9))
+    assert batch == batch_at(pool(), 16, 5, 9)
+    assert batch != batch_at(pool(), 16, 6, 9)
+    edited = batch_at(pool(bank=True), 16, 5, 9)
+    assert all(sample.frame == 100 + sample.image for sample in edited)
 
 
 def test_window_opens_from_the_top() -> None:

@@ -1,0 +1,436 @@
+"""How well edits, avatar and reader show emotions on tracked subjects: prints tables against bars.
+
+    python -m benchmarks.emotion results/obama results/demo [--landmarker face_landmarker.task]
+        [--frames 12] [--avatar emotalk] [--json out.json] [--sheet folder]
+
+Each folder needs manifest.json, video.mkv and track.npz. Frames of the whole clip are edited at the
+paper's 12 points and read back: by the class network alone, by a fixed formula on expression
+coefficients, and by the mean of both, each minus the same on the unedited frame. Landmarks and
+coefficients come from the landmarker file where one is given (independent of this project), else
+from the packaged detector and fit. Identity is measured where its network is installed. With
+`--avatar`, the folder's trained avatar is drawn at the same points and compared with the edits.
+Keys are explained in docs/emotion.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from emotalk_core.emotion.basis import PersonNeutral, person_neutral
+from emotalk_core.emotion.circle import evaluation_points
+from emotalk_core.emotion.geometric import GeometricGenerator
+from emotalk_core.emotion.measures import eye_distance, lip_opening
+from emotalk_core.errors import WeightsError
+from emotalk_core.media.tables import read_arrays, read_manifest
+from emotalk_core.media.video import VideoReader
+from emotalk_core.perception.emotion.circumplex import class_circumplex, expression_circumplex
+from emotalk_core.perception.emotion.classes import ExpressionClasses, upright_face
+from emotalk_core.perception.identity.packaged import DlibIdentity
+from emotalk_core.perception.landmarks.packaged import FaceMeshLandmarks
+from emotalk_core.perception.tracking.single_frame import SingleFrameFitter
+
+POINTS = np.array([(p.valence, p.arousal) for p in evaluation_points()])
+IDENTITY_EVERY = 3  # the identity network takes a fifth of a second an image
+RUN = 50  # consecutive frames of the lip correlation and the jitter
+RUN_POINTS = (0, 1, 2, 4)  # happy, surprise, anger, sad
+RING = 24  # steps around the circle
+LARGE_EYES = 120.0  # px between the outer eye corners: from here on the stricter lip bar holds
+
+# key -> (bar, True where higher is better)
+BARS: dict[str, tuple[float, bool]] = {
+    "face_found": (1.0, True),
+    "lip_r": (0.97, True),
+    "identity_mean": (0.32, False),
+    "identity_max": (0.52, False),
+    "jitter": (0.001, False),
+    "classes_v_r": (0.72, True),
+    "classes_v_sign": (0.86, True),
+    "classes_a_r": (0.45, True),
+    "classes_a_sign": (0.68, True),
+    "mean_v_r": (0.84, True),
+    "mean_a_r": (0.58, True),
+    "mean_v_rmse": (0.32, False),
+    "mean_a_rmse": (0.45, False),
+    "avatar_v_kept": (0.70, True),
+    "avatar_a_kept": (0.70, True),
+    "avatar_lip_r": (0.95, True),
+    "avatar_ring_jump": (3.0, False),
+}
+MILLISECONDS = {256: 25.0, 512: 50.0}  # bars by picture side
+
+
+@dataclass
+class Reading:
+    """What the readers see in one image: landmarks, and (valence, arousal) twice."""
+
+    landmarks: np.ndarray
+    classes: np.ndarray
+    formula: np.ndarray
+
+
+class Readers:
+    """Landmark models, class network and, where it is installed, the identity network."""
+
+    def __init__(self, landmarker: Path | None) -> None:
+        self._stack = ExitStack()
+        self._classes = self._stack.enter_context(ExpressionClasses())
+        self._mesh = self._stack.enter_context(FaceMeshLandmarks(static=True))
+        self._task = _open_task(landmarker) if landmarker else None
+        self.fitter: SingleFrameFitter | None = None
+        try:
+            self.identity: DlibIdentity | None = DlibIdentity()
+        except WeightsError:
+            self.identity = None
+
+    def close(self) -> None:
+        """Close the native graphs."""
+        self._stack.close()
+
+    def read(self, image: np.ndarray) -> Reading | None:
+        """Landmarks, classes and formula of one image; None without a face."""
+        found = self._task_reading(image) if self._task is not None else self._own_reading(image)
+        if found is None:
+            return None
+        points, coefficients, names = found
+        posterior = self._classes.posterior(upright_face(image, points))
+        formula = expression_circumplex(coefficients, names)
+        return Reading(points, class_circumplex(posterior), formula)
+
+    def _own_reading(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, Any] | None:
+        points = self._mesh.detect(image)
+        if points is None or self.fitter is None:
+            return None
+        return points, self.fitter.fit(points, image.shape[1], image.shape[0]), self.fitter.names
+
+    def _task_reading(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, Any] | None:
+        import mediapipe
+
+        picture = mediapipe.Image(
+            image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image)
+        )
+        found = self._task.detect(picture)
+        if not found.face_landmarks:
+            return None
+        height, width = image.shape[:2]
+        scale = np.array([width, height, width])
+        points = np.array([[p.x, p.y, p.z] for p in found.face_landmarks[0]]) * scale
+        shapes = found.face_blendshapes[0]
+        values = np.array([shape.score for shape in shapes])
+        return points, values, tuple(shape.category_name for shape in shapes)
+
+
+def _open_task(path: Path) -> Any:
+    from mediapipe.tasks import python
+    from mediapipe.tasks.python import vision
+
+    options = vision.FaceLandmarkerOptions(
+        base_options=python.BaseOptions(model_asset_path=str(path)),
+        output_face_blendshapes=True,
+        num_faces=1,
+    )
+    return vision.FaceLandmarker.create_from_options(options)
+
+
+@dataclass
+class Subject:
+    """A tracked clip."""
+
+    folder: Path
+    name: str
+    size: int
+    frames: VideoReader
+    landmarks: np.ndarray
+    valid: np.ndarray
+    person: PersonNeutral
+    fitter: SingleFrameFitter
+
+    def spread(self, count: int) -> list[int]:
+        """Tracked frames spread over the clip."""
+        seen = np.flatnonzero(self.valid)
+        return [int(i) for i in seen[np.linspace(0, len(seen) - 1, count).astype(int)]]
+
+    def run(self) -> range:
+        """Consecutive frames in the middle of the clip."""
+        start = max(0, (len(self.landmarks) - RUN) // 2)
+        return range(start, min(start + RUN, len(self.landmarks)))
+
+
+def open_subject(folder: Path) -> Subject:
+    """Read the small artifacts and open the video of a results folder."""
+    facts = read_manifest(folder / "manifest.json")
+    arrays = read_arrays(folder / "track.npz", ("landmarks", "neutral", "valid"))
+    valid = arrays["valid"].astype(bool)
+    return Subject(
+        folder,
+        facts.subject,
+        facts.width,
+        VideoReader(folder / "video.mkv"),
+        arrays["landmarks"].astype(np.float64),
+        valid,
+        person_neutral(arrays["neutral"], arrays["landmarks"], valid),
+        SingleFrameFitter.of_person(arrays["neutral"]),
+    )
+
+
+@dataclass
+class Tally:
+    """Collected readings of pictures at the points, each minus that of its calm picture."""
+
+    targets: list[np.ndarray] = field(default_factory=list)
+    classes: list[np.ndarray] = field(default_factory=list)
+    formula: list[np.ndarray] = field(default_factory=list)
+    opening: list[float] = field(default_factory=list)
+    identity: list[float] = field(default_factory=list)
+    jacobian: list[float] = field(default_factory=list)
+    milliseconds: list[float] = field(default_factory=list)
+    wanted: int = 0
+
+    def add(self, target: np.ndarray, before: Reading, after: Reading | None) -> None:
+        """One picture; a lost face only counts as wanted."""
+        self.wanted += 1
+        if after is None:
+            return
+        self.targets.append(target)
+        self.classes.append(after.classes - before.classes)
+        self.formula.append(after.formula - before.formula)
+        self.opening.append(lip_opening(after.landmarks) - lip_opening(before.landmarks))
+
+    def responses(self) -> dict[str, float]:
+        """Correlation, slope, right signs and RMSE of the three readings."""
+        wanted, classes = np.array(self.targets), np.array(self.classes)
+        formula = np.array(self.formula)
+        named = {"classes": classes, "formula": formula, "mean": (classes + formula) / 2}
+        return {
+            f"{name}_{key}": value
+            for name, read in named.items()
+            for key, value in response(read, wanted).items()
+        }
+
+
+def response(read: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
+    """How (valence, arousal) readings follow what was asked for."""
+    result = {}
+    for axis, letter in enumerate("va"):
+        got, want = read[:, axis], wanted[:, axis]
+        result[f"{letter}_r"] = float(np.corrcoef(got, want)[0, 1])
+        result[f"{letter}_slope"] = float(np.polyfit(want, got, 1)[0])
+        result[f"{letter}_sign"] = float((np.sign(got) == np.sign(want)).mean())
+        result[f"{letter}_rmse"] = float(np.sqrt(((got - want) ** 2).mean()))
+    return result
+
+
+def edit_stills(
+    subject: Subject, generator: GeometricGenerator, readers: Readers, count: int
+) -> Tally:
+    """The generator at all points on frames spread over the clip."""
+    tally = Tally()
+    for number, index in enumerate(subject.spread(count)):
+        frame, points = subject.frames[index], subject.landmarks[index]
+        before = readers.read(frame)
+        if before is None:
+            continue
+        embed = readers.identity if number % IDENTITY_EVERY == 0 else None
+        own = None if embed is None else embed.embed(frame, before.landmarks)
+        for target in POINTS:
+            start = time.process_time()
+            face = generator.generate(frame, points, *target.tolist(), subject.person)
+            tally.milliseconds.append(1e3 * (time.process_time() - start))
+            tally.jacobian.append(face.smallest_jacobian)
+            after = readers.read(face.image)
+            tally.add(target, before, after)
+            if embed is not None and own is not None and after is not None:
+                other = embed.embed(face.image, after.landmarks)
+                tally.identity.append(float(np.linalg.norm(other - own)))
+    return tally
+
+
+def edit_run(subject: Subject, generator: GeometricGenerator, readers: Readers) -> dict[str, float]:
+    """Worst lip correlation and mean added jitter over consecutive frames."""
+    before = [readers.read(subject.frames[i]) for i in subject.run()]
+    correlations, jitter = [], []
+    for point in RUN_POINTS:
+        after, moved = [], []
+        for i in subject.run():
+            points = subject.landmarks[i]
+            face = generator.generate(subject.frames[i], points, *POINTS[point], subject.person)
+            after.append(readers.read(face.image))
+            moved.append((face.landmarks - points[:, :2]) / eye_distance(points))
+        correlations.append(lip_correlation(before, after))
+        jitter.append(np.linalg.norm(np.diff(moved, n=2, axis=0), axis=2).mean())
+    return {"lip_r": min(correlations), "jitter": float(np.mean(jitter))}
+
+
+def lip_correlation(before: list[Reading | None], after: list[Reading | None]) -> float:
+    """Of the lip opening over the frames where both show a face."""
+    pairs = [
+        (lip_opening(a.landmarks), lip_opening(b.landmarks))
+        for a, b in zip(before, after)
+        if a is not None and b is not None
+    ]
+    return float(np.corrcoef(np.array(pairs).T)[0, 1])
+
+
+def measure_edits(
+    subject: Subject, generator: GeometricGenerator, readers: Readers, count: int
+) -> tuple[dict[str, float], Tally]:
+    """All numbers of the generator on one subject."""
+    tally = edit_stills(subject, generator, readers, count)
+    numbers = {
+        "eye_distance_px": float(np.median([eye_distance(p) for p in subject.landmarks])),
+        "face_found": len(tally.targets) / max(tally.wanted, 1),
+        "lip_opening_change": float(np.abs(tally.opening).mean()),
+        "smallest_jacobian": float(np.min(tally.jacobian)),
+        "milliseconds": float(np.median(tally.milliseconds)),
+    }
+    if tally.identity:
+        numbers["identity_mean"] = float(np.mean(tally.identity))
+        numbers["identity_max"] = float(np.max(tally.identity))
+    return {**numbers, **edit_run(subject, generator, readers), **tally.responses()}, tally
+
+
+Draw = Callable[[int, tuple[float, float]], np.ndarray]
+
+
+def open_avatar(subject: Subject, method: str) -> Draw:
+    """A function (frame, (valence, arousal)) -> picture of a trained avatar, own sound and pose."""
+    import torch
+
+    from emotalk_core.avatar.checkpoint import load_avatar
+    from emotalk_core.avatar.model import Compute
+    from emotalk_core.serving.plans import OWN_SOUND, FramePlan
+    from emotalk_core.serving.stage import draw_frames, read_drivers
+
+    torch.set_num_threads(1)
+    at = subject.folder
+    checkpoint = at / "avatars" / method / "avatar.safetensors"
+    avatar, header = load_avatar(checkpoint, Compute(), "cpu")
+    names = ("cameras.json", "action_units.csv", "valence_arousal.csv", "speech.npz")
+    facts = read_manifest(at / "manifest.json")
+    drivers = read_drivers(facts, *(at / name for name in names), [], header["extractor"])
+    behind = VideoReader(at / "torso.mkv")
+
+    def draw(index: int, emotion: tuple[float, float]) -> np.ndarray:
+        plans = [FramePlan("point", index, OWN_SOUND, index, emotion)]
+        cpu = torch.device("cpu")
+        return next(iter(draw_frames(avatar, drivers, plans, behind, True, cpu, [])))
+
+    return draw
+
+
+def measure_avatar(
+    subject: Subject, draw: Draw, edits: dict[str, float], readers: Readers, count: int
+) -> dict[str, float]:
+    """The drawn avatar at the points beside the generator's own response."""
+    tally = Tally()
+    for index in subject.spread(count):
+        before = readers.read(draw(index, (0.0, 0.0)))
+        for target in POINTS:
+            if before is not None:
+                tally.add(target, before, readers.read(draw(index, tuple(target))))
+    drawn = tally.responses()
+    calm = [readers.read(draw(i, (0.0, 0.0))) for i in subject.run()]
+    correlations = [
+        lip_correlation(calm, [readers.read(draw(i, tuple(POINTS[p]))) for i in subject.run()])
+        for p in RUN_POINTS
+    ]
+    middle = subject.run()[0]
+    angles = np.linspace(0, 2 * np.pi, RING + 1)
+    ring = [draw(middle, (0.8 * np.cos(a), 0.8 * np.sin(a))).astype(np.float32) for a in angles]
+    steps = np.array([np.abs(a - b).mean() for a, b in pairwise(ring)])
+    return {
+        "avatar_face_found": len(tally.targets) / max(tally.wanted, 1),
+        "avatar_v_kept": drawn["mean_v_slope"] / edits["mean_v_slope"],
+        "avatar_a_kept": drawn["mean_a_slope"] / edits["mean_a_slope"],
+        "avatar_lip_r": min(correlations),
+        "avatar_ring_jump": float(steps.max() / np.median(steps)),
+        **{f"avatar_{key}": value for key, value in drawn.items()},
+    }
+
+
+def bar_of(key: str, numbers: dict[str, float], size: int) -> tuple[float, bool] | None:
+    """The bar of a number, if it has one."""
+    if key == "lip_opening_change":
+        return (0.006 if numbers["eye_distance_px"] >= LARGE_EYES else 0.010), False
+    if key == "milliseconds":
+        return (MILLISECONDS[size], False) if size in MILLISECONDS else None
+    return BARS.get(key)
+
+
+def table(name: str, numbers: dict[str, float], size: int) -> Iterator[str]:
+    """Lines of one subject: number, bar, verdict."""
+    yield f"{name}"
+    for key, value in numbers.items():
+        bar = bar_of(key, numbers, size)
+        if bar is None:
+            yield f"  {key:<22} {value:9.4g}"
+            continue
+        wanted, higher = bar
+        fine = value >= wanted if higher else value <= wanted
+        sign = ">=" if higher else "<="
+        yield f"  {key:<22} {value:9.4g}  {sign} {wanted:<6g} {'ok' if fine else 'MISSED'}"
+
+
+def write_sheet(
+    path: Path, subject: Subject, make: Callable[[int, np.ndarray], np.ndarray]
+) -> None:
+    """Two frames of the clip, each with its 12 pictures, as a PNG to look at."""
+    rows = []
+    for index in subject.spread(4)[1:3]:
+        pictures = [subject.frames[index], *(make(index, point) for point in POINTS)]
+        pictures.append(np.zeros_like(pictures[0]))
+        rows += [np.hstack(pictures[:7]), np.hstack(pictures[7:])]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
+
+
+def main() -> None:
+    """Measure the folders of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--landmarker", type=Path, help="face_landmarker.task, optional")
+    parser.add_argument("--frames", type=int, default=12, help="frames of each clip")
+    parser.add_argument("--avatar", default="", help="method whose trained avatar is measured too")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--sheet", type=Path, help="folder for pictures")
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    generator, readers = GeometricGenerator(), Readers(arguments.landmarker)
+    results, together = {}, Tally()
+    for folder in arguments.folders:
+        subject = open_subject(folder)
+        readers.fitter = subject.fitter
+        numbers, tally = measure_edits(subject, generator, readers, arguments.frames)
+        for part in ("targets", "classes", "formula"):
+            getattr(together, part).extend(getattr(tally, part))
+        if arguments.avatar:
+            draw = open_avatar(subject, arguments.avatar)
+            numbers |= measure_avatar(subject, draw, numbers, readers, arguments.frames)
+        if arguments.sheet:
+
+            def edit(index: int, point: np.ndarray, of: Subject = subject) -> np.ndarray:
+                at = of.landmarks[index]
+                return generator.generate(of.frames[index], at, *point.tolist(), of.person).image
+
+            write_sheet(arguments.sheet / f"{subject.name}.png", subject, edit)
+        results[subject.name] = numbers
+        print("\n".join(table(subject.name, numbers, subject.size)), flush=True)
+    results["together"] = together.responses()
+    print("\n".join(table("together", results["together"], 0)))
+    readers.close()
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main()
