@@ -34,4 +34,5 @@ with stage(snakemake) as job:
         threads=job.threads,
         device=job.device(),
         sync=sync,
+        log_folder=output.parents[2] / "logs/tensorboard" / output.parent.name / name,
     )

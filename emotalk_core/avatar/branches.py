@@ -15,6 +15,10 @@ from emotalk_core.types.gaussians import GaussianOffsets
 POSITION_GAIN = 1e-2  # metres per unit of network output (METHOD 2.3: dxyz * 1e-2)
 LAST_LAYER_GAIN = 0.5  # start near, but not at, the canonical head
 LEVELS, FEATURES = 12, 1  # METHOD decision 3
+# Conditions much smaller than this give almost no offset: a clip's own readings of (valence,
+# arousal) lie within 0.2 of the person's rest and are mostly the reader's noise, which would bend
+# the face (Obama clip: .3 dB of the head), while emotions that are asked for lie at 0.5 and more.
+REST_RADIUS = 0.3
 BOUND = 0.15  # metres: half edge of the cube that holds the head (METHOD 2.2)
 LOG2_TABLE = 17  # nothing collides: every level is a dense grid (METHOD 2.3)
 
@@ -31,6 +35,7 @@ class BranchSpec:
         hidden: width of the MLP.
         axes_gain: factor on x, y, z of the position offset (the mouth mostly moves in y).
         with_shape: whether scale and rotation offsets are output too.
+        zero_at_rest: whether a condition of zeros gives no offset at all.
     """
 
     conditions: Mapping[str, int]
@@ -41,6 +46,7 @@ class BranchSpec:
     hidden: int
     axes_gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
     with_shape: bool = True
+    zero_at_rest: bool = False
 
     def to_dict(self) -> dict:
         """JSON-ready dictionary."""
@@ -98,6 +104,7 @@ def emotion_spec() -> BranchSpec:
         base=16,
         top=256,
         hidden=64,
+        zero_at_rest=True,
     )
 
 
@@ -172,7 +179,7 @@ class DeformationBranch(nn.Module):
     def raw(
         self, positions: Float[Tensor, "N 3"], codes: Mapping[str, Float[Tensor, "B C"]]
     ) -> Float[Tensor, "B N O"]:
-        """Network output for B conditions at N positions."""
+        """Network output for B conditions at N positions; see `REST_RADIUS` for `zero_at_rest`."""
         features = self.grid(positions)
         parts = []
         for name in self.spec.conditions:
@@ -183,7 +190,11 @@ class DeformationBranch(nn.Module):
                 code = code.expand(-1, len(positions), -1)
             parts.append(code)
         joined = torch.cat(parts, dim=-1)
-        return self.layers(self.from_features(features)[None] + self.from_condition(joined))
+        output = self.layers(self.from_features(features)[None] + self.from_condition(joined))
+        if not self.spec.zero_at_rest:
+            return output
+        size = torch.cat(list(codes.values()), dim=-1).square().sum(dim=-1)
+        return output * (size / (size + REST_RADIUS**2))[:, None, None]
 
     def motion(
         self, positions: Float[Tensor, "N 3"], codes: Mapping[str, Float[Tensor, "B C"]]

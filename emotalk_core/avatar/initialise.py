@@ -30,7 +30,7 @@ QUATERNION_NOISE = 0.1  # breaks the tie between three equal axes
 # Box of the inside of the mouth relative to the lips' width: below and above the lips' centre
 # (y grows downward) and behind them.
 MOUTH_BOX_Y = (-0.28, 0.42)
-MOUTH_BOX_Z = (0.05, 0.55)
+MOUTH_BOX_Z = (0.03, 0.35)
 PIXELS_PER_DRAW = 200  # hair pixels drawn from one frame before another one is taken
 
 

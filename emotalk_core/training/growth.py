@@ -31,8 +31,15 @@ class Growth:
     """
 
     def __init__(
-        self, gaussians: nn.ParameterDict, adam: NamedAdam, settings: TrainingSettings, seed: int
+        self,
+        gaussians: nn.ParameterDict,
+        adam: NamedAdam,
+        settings: TrainingSettings,
+        seed: int,
+        prefix: str = "",
     ) -> None:
+        """`prefix` stands before the names of `gaussians` in optimiser and state."""
+        self._prefix = prefix + PREFIX
         self._gaussians = gaussians
         self._adam = adam
         self._settings = settings
@@ -95,7 +102,7 @@ class Growth:
     ) -> None:
         new = nn.Parameter(rows, requires_grad=self._gaussians[name].requires_grad)
         self._gaussians[name] = new
-        self._adam.replace_rows(PREFIX + name, new, source, fresh)
+        self._adam.replace_rows(self._prefix + name, new, source, fresh)
 
     def tensors(self) -> dict[str, Tensor]:
         """What must survive an interruption."""
@@ -115,7 +122,7 @@ class Growth:
         none = torch.zeros(0, dtype=torch.long)
         for name in list(self._gaussians.keys()):
             old = self._gaussians[name].detach()
-            rows = old.new_zeros(len(model[PREFIX + name]), *old.shape[1:])
+            rows = old.new_zeros(len(model[self._prefix + name]), *old.shape[1:])
             if len(rows) != len(old):
                 self._replace(name, rows, none, none.bool())
         self._restart()

@@ -30,7 +30,7 @@ from emotalk_core.training.inputs import Bank, Clip
 from emotalk_core.training.sampling import Sample
 from emotalk_core.training.stages import Phase
 from emotalk_core.training.sync_runs import SyncSource, lip_points, run_conditions
-from emotalk_core.training.targets import TargetReader, grow_mask
+from emotalk_core.training.targets import TargetReader
 
 EXPRESSIVE_WEIGHT = 4.0  # of lip, lid and brow points in the landmark loss (study)
 MOUTH_GAIN = 6.0  # the open mouth covers about a sixth of the rectangle that the mean goes over
@@ -56,6 +56,11 @@ class Layer(Protocol):
 
     module: nn.Module
     gaussians: nn.ParameterDict
+    prefix: str  # of the names of the module's Gaussians that may grow
+
+    def lip_amplitude(self, frames: Int[np.ndarray, " B"]) -> float | None:
+        """Standard deviation of the lip gap over the truth's; None where no lips are moved."""
+        ...
 
     def step(self, phase: Phase, sample: Sample) -> Step:
         """Draw one sample."""
@@ -113,6 +118,7 @@ class MouthLayer:
     def __init__(self, model: MouthModel, scene: Scene) -> None:
         self.module: nn.Module = model
         self.gaussians = model.gaussians
+        self.prefix = ""
         self._model, self._scene = model, scene
         neutral = scene.clip.neutral
         right, left = LIP_CORNERS
@@ -131,7 +137,7 @@ class MouthLayer:
         motion = None
         if "landmark" in phase.weights:
             motion = self._motion(np.array([sample.frame]))
-        shown = grow_mask(target.mouth, camera.width)
+        shown = target.mouth
         context = LossContext(
             image=drawn.rgb * shown,
             target=target.image * shown,
@@ -152,6 +158,10 @@ class MouthLayer:
         return Step(LossContext(landmarks=self._motion(frames)))
 
     def sync_run(self, phase: Phase, seed: int, step: int) -> SyncRun | None:
+        """The inside of the mouth has no lips."""
+        return None
+
+    def lip_amplitude(self, frames: Int[np.ndarray, " B"]) -> float | None:
         """The inside of the mouth has no lips."""
         return None
 
@@ -176,6 +186,7 @@ class FaceLayer:
     def __init__(self, model: FaceModel, scene: Scene) -> None:
         self.module: nn.Module = model
         self.gaussians = model.gaussians
+        self.prefix = ""
         self._model, self._scene = model, scene
         expressive = set(LIPS + EYES + BROWS)
         self._chosen = np.array(sorted(expressive | set(range(0, N_SURFACE, CALM_STRIDE))))
@@ -245,6 +256,16 @@ class FaceLayer:
             own = np.repeat(bank.emotion[rng.choice(bank.images)][None], length, axis=0)
         return torch.from_numpy(np.ascontiguousarray(own)).to(device)
 
+    def lip_amplitude(self, frames: Int[np.ndarray, " B"]) -> float | None:
+        """Standard deviation of the predicted lip gap over the tracked one's; not of emotions."""
+        if self._scene.bank is not None:
+            return None
+        motion = self._motion([Sample(int(frame)) for frame in frames])
+        upper, lower = np.searchsorted(self._chosen, (UPPER_INNER_LIP, LOWER_INNER_LIP))
+        pair = (motion.predicted, motion.target)
+        predicted, target = (float((m[:, lower, 1] - m[:, upper, 1]).std()) for m in pair)
+        return predicted / target if target > 0 else None
+
     def _motion(self, samples: Sequence[Sample]) -> LandmarkMotion:
         """Of the branch that trains: the face branch, or with an emotion bank what emotion adds."""
         if self._scene.bank is not None:
@@ -290,20 +311,21 @@ class FullLayer:
     """The whole composite, geometry and motion frozen (border fix)."""
 
     def __init__(self, avatar: Avatar, scene: Scene) -> None:
-        self.module: nn.Module = avatar.face
+        self.module: nn.Module = avatar
         self.gaussians = avatar.face.gaussians
+        self.prefix = "face."
         self._avatar, self._scene = avatar, scene
 
     def step(self, phase: Phase, sample: Sample) -> Step:
-        """Draw the whole frame; only opacity and colour of the face carry gradients."""
+        """Draw the whole frame; opacity and colour of the face and colour of the mouth learn."""
         scene, avatar = self._scene, self._avatar
         camera = scene.clip.camera(sample.frame, scene.device)
         crop = full_crop(camera)
         target = scene.reader.read(sample, crop)
         condition = scene.condition(sample)
         with torch.no_grad():
-            behind = avatar.behind_face(condition, camera, target.behind)
             offsets = avatar.face.deform(condition) if phase.data.deform else None
+        behind = avatar.behind_face(condition, camera, target.behind)
         drawn = avatar.face.draw(offsets, camera, behind)
         compute = avatar.face.compute
         context = LossContext(
@@ -323,6 +345,10 @@ class FullLayer:
         """Motion is frozen: there is nothing to bring in sync."""
         return None
 
+    def lip_amplitude(self, frames: Int[np.ndarray, " B"]) -> float | None:
+        """Nothing moves in this stage."""
+        return None
+
 
 def parameter_groups(module: nn.Module) -> dict[str, list[str]]:
     """Names of a model's parameters by the groups of stages.toml."""
@@ -334,6 +360,9 @@ def parameter_groups(module: nn.Module) -> dict[str, list[str]]:
 
 
 def _groups_of(name: str) -> Sequence[str]:
+    if name.startswith("mouth."):  # of the whole avatar; its geometry and motion stay
+        return ("mouth_colours",) if ".sh_" in name else ()
+    name = name.removeprefix("face.")
     if name.startswith("gaussians."):
         appearance = name.endswith((".opacities", ".sh_dc", ".sh_rest"))
         return ("gaussians", "appearance") if appearance else ("gaussians",)

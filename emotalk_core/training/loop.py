@@ -22,6 +22,7 @@ from emotalk_core.training.sampling import SamplePool, batch_at, sample_at
 from emotalk_core.training.settings import TrainingSettings
 from emotalk_core.training.stages import Phase, phase_at
 from emotalk_core.training.state import RunState, load_state, save_state
+from emotalk_core.training.watch import EVERY, Watch
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ class Run:
         seed: of sampling and growth.
         state: where the run's state lies between interruptions.
         fingerprint: a state of another fingerprint is not used.
+        held_out: training frame that is only looked at.
+        log_folder: of TensorBoard's event file, or None.
     """
 
     stage: str
@@ -52,6 +55,8 @@ class Run:
     seed: int
     state: Path
     fingerprint: str
+    held_out: int
+    log_folder: Path | None = None
 
 
 def learning_rates(module: nn.Module, settings: TrainingSettings) -> dict[str, float]:
@@ -67,12 +72,17 @@ def learning_rates(module: nn.Module, settings: TrainingSettings) -> dict[str, f
     }
     rates = {}
     for name, _ in module.named_parameters():
-        if name.startswith("gaussians."):
-            rates[name] = by_field[name.removeprefix("gaussians.")]
+        if is_gaussian(name):
+            rates[name] = by_field[name.rpartition(".")[2]]
         else:
             grid = name.endswith("grid.tables")
             rates[name] = settings.lr_grid if grid else settings.lr_networks
     return rates
+
+
+def is_gaussian(name: str) -> bool:
+    """Whether a parameter of that name belongs to Gaussians, not to a network."""
+    return "gaussians" in name.split(".")
 
 
 def rate_factors(names: list[str], phases: tuple[Phase, ...], step: int) -> dict[str, float]:
@@ -81,7 +91,7 @@ def rate_factors(names: list[str], phases: tuple[Phase, ...], step: int) -> dict
     first, last = drawn[0].start, drawn[-1].stop
     progress = max(0.0, (step - first) / max(last - first, 1))
     means, others = MEANS_END**progress, OTHERS_END**progress
-    return {name: means if name == "gaussians.means" else others for name in names}
+    return {name: means if name.endswith("gaussians.means") else others for name in names}
 
 
 def evaluate_losses(
@@ -100,10 +110,13 @@ class Loop:
         self._run = run
         self._module = run.layer.module
         parameters = dict(self._module.named_parameters())
-        networks = {name for name in parameters if not name.startswith("gaussians.")}
+        networks = {name for name in parameters if not is_gaussian(name)}
         self._adam = NamedAdam(parameters, learning_rates(self._module, run.settings), networks)
-        self._growth = Growth(run.layer.gaussians, self._adam, run.settings, run.seed)
+        self._growth = Growth(
+            run.layer.gaussians, self._adam, run.settings, run.seed, run.layer.prefix
+        )
         self._guard = Guard(run.stage)
+        self._watch = Watch(run.stage, run.layer, run.held_out, run.pool.frames, run.log_folder)
 
     def walk(self) -> None:
         """All remaining steps; the state file is gone at the end."""
@@ -112,13 +125,16 @@ class Loop:
         total = run.phases[-1].stop
         progress = Progress(f"training {run.stage}", total, logger, start=start)
         saved = time.monotonic()
-        phase = None
+        phase, seen = None, dict[str, float]()
         for step in range(start, total):
             if phase is None or step >= phase.stop:
                 phase = phase_at(run.phases, step)
                 self._enter(phase)
             loss = self._step(phase, step)
-            progress.step(loss=loss, gaussians=len(run.layer.gaussians["means"]))
+            if step % EVERY == 0 or step == phase.stop - 1:
+                seen |= self._watch.look(phase, step, loss)
+            count = float(len(run.layer.gaussians["means"]))
+            progress.step(1, **{"loss": loss, "gaussians": count, **seen})
             if time.monotonic() - saved > run.settings.save_every_seconds:
                 self._save(step + 1)
                 saved = time.monotonic()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.ndimage import distance_transform_edt
 from torch import nn
 
 from emotalk_core.avatar.checkpoint import build_face, build_mouth, load_parts
@@ -24,7 +25,7 @@ from emotalk_core.training.sampling import SamplePool
 from emotalk_core.training.settings import TrainingSettings
 from emotalk_core.training.stages import Phase, load_stages, plan_phases
 from emotalk_core.training.sync_runs import SyncSource, read_sync_source
-from emotalk_core.training.targets import HEAD_ALPHA, TargetReader
+from emotalk_core.training.targets import HEAD_ALPHA, TargetReader, inside_mouth
 from emotalk_core.types.regions import MOUTH, region_mask
 
 logger = logging.getLogger(__name__)
@@ -121,6 +122,7 @@ class Prepared:
     pool: SamplePool
     store: FrameStore
     parts: dict[str, nn.Module]
+    held_out: int
 
 
 def prepare(job: Job) -> Prepared:
@@ -133,7 +135,7 @@ def prepare(job: Job) -> Prepared:
     with_normals = any(name.startswith("normal") for phase in phases for name in phase.weights)
     store = FrameStore(_videos(job, with_normals), job.settings.cache_mib)
     frames, open_frames = usable_frames(clip, store)
-    pool = _pool(job, clip, bank, frames, open_frames)
+    pool, held_out = _pool(job, clip, bank, frames, open_frames)
     names = [name for name in VIDEO_RULES if name != "normals" or with_normals]
     store.preload(names, [int(frame) for frame in pool.frames])
     device = torch.device(job.device)
@@ -146,7 +148,7 @@ def prepare(job: Job) -> Prepared:
         device=device,
         sync=_sync_source(job, clip, phases),
     )
-    return Prepared(clip, _layer(job, parts, scene), phases, pool, store, parts)
+    return Prepared(clip, _layer(job, parts, scene), phases, pool, store, parts, held_out)
 
 
 def _sync_source(job: Job, clip: Clip, phases: tuple[Phase, ...]) -> SyncSource | None:
@@ -206,16 +208,15 @@ def usable_frames(clip: Clip, store: FrameStore) -> tuple[np.ndarray, np.ndarray
             "a valid track; look at alpha.mkv and at track.npz (reason), then at quality.png"
         )
     opened = [
-        i
-        for i in head
-        if region_mask(store.get("regions", i), MOUTH).sum() >= SMALLEST_MOUTH * area
+        i for i in head if inside_mouth(store.get("regions", i)).sum() >= SMALLEST_MOUTH * area
     ]
     return np.array(head), np.array(opened, dtype=np.int64)
 
 
 def _pool(
     job: Job, clip: Clip, bank: Bank | None, frames: np.ndarray, open_frames: np.ndarray
-) -> SamplePool:
+) -> tuple[SamplePool, int]:
+    """What steps may sample, and the training frame that they leave out (shown as PSNR)."""
     chosen = open_frames if job.stage == "mouth" else frames
     if len(chosen) == 0:
         raise NumericalError(
@@ -223,9 +224,11 @@ def _pool(
             "look at regions.mkv (labels inner_mouth, teeth, tongue); a clip without speech cannot "
             "train a talking head"
         )
+    held_out = int(chosen[len(chosen) // 2])
+    chosen = chosen[chosen != held_out]
     known = np.isin(bank.frames, frames) if bank is not None else np.zeros(0, dtype=bool)
     none = np.zeros(0, dtype=np.int64)
-    return SamplePool(
+    pool = SamplePool(
         frames=chosen,
         mouth=clip.mouth_opening[chosen],
         eyes=clip.conditions.action_units[chosen, -1],
@@ -233,6 +236,7 @@ def _pool(
         bank_images=bank.images[known] if bank is not None else none,
         bank_share=job.settings.bank_share if bank is not None else 0.0,
     )
+    return pool, held_out
 
 
 def _build(
@@ -281,10 +285,15 @@ def _view(clip: Clip, store: FrameStore, frame: int) -> View:
 
 
 def _new_mouth(job: Job, clip: Clip, store: FrameStore, frames: np.ndarray) -> MouthModel:
-    areas = [int(region_mask(store.get("regions", int(i)), MOUTH).sum()) for i in frames]
-    widest = _view(clip, store, int(frames[int(np.argmax(areas))]))
+    areas = [int(inside_mouth(store.get("regions", int(i))).sum()) for i in frames]
+    widest = int(frames[int(np.argmax(areas))])
+    inside = inside_mouth(store.get("regions", widest))
+    view = _view(clip, store, widest)
+    # lips in that frame must not colour what other frames show as teeth
+    nearest = distance_transform_edt(~inside, return_distances=False, return_indices=True)
+    view = replace(view, image=view.image[tuple(nearest)])
     gaussians = mouth_gaussians(
-        clip.neutral, widest, job.settings.n_gaussians, job.settings.sh_degree, job.seed
+        clip.neutral, view, job.settings.n_gaussians, job.settings.sh_degree, job.seed
     )
     box = grid_box(gaussians.means)
     model = MouthModel(gaussians, clip.feature_dim, box, job.compute)

@@ -12,6 +12,7 @@ from emotalk_core.avatar.checkpoint import build_face, load_parts, save_parts
 from emotalk_core.avatar.methods import STAGES, get_method
 from emotalk_core.code_version import code_version
 from emotalk_core.errors import ConfigError, explain
+from emotalk_core.media.atomic import sha256_file
 from emotalk_core.training.inputs import Clip, ClipPaths
 from emotalk_core.training.loop import Loop, Run
 from emotalk_core.training.prepare import Job, SyncPaths, prepare
@@ -48,6 +49,7 @@ def train_stage(
     threads: int,
     device: str,
     sync: SyncPaths | None = None,
+    log_folder: Path | None = None,
 ) -> None:
     """Train one stage and write its checkpoint; continues from `state` where that fits.
 
@@ -56,7 +58,8 @@ def train_stage(
     the earlier stage on unchanged. `bank` (frames, regions, normals, index) is read by the emotion
     stage only. `previous` maps stage names to the checkpoints that this one builds on. `state` is
     the file of an interrupted run's state; it is removed at the end. `sync` is what the sync loss
-    reads; stages and methods without one take none.
+    reads; stages and methods without one take none. `log_folder` gets
+    TensorBoard's event file, which is no part of the result.
 
     Raises:
         ConfigError: unknown stage or method.
@@ -108,6 +111,8 @@ def train_stage(
             seed=seed,
             state=Path(state),
             fingerprint=run,
+            held_out=prepared.held_out,
+            log_folder=log_folder,
         )
     ).walk()
     prepared.store.close()
@@ -136,4 +141,5 @@ def checkpoint_header(job: Job, clip: Clip) -> dict:
         "settings": job.settings.to_dict(),
         "seed": job.seed,
         "code_version": code_version("training.stage"),
+        "parents": {name: sha256_file(path) for name, path in sorted(job.previous.items())},
     }

@@ -17,6 +17,7 @@ SAMPLINGS = ("all", "widest_mouth", "mouth_window", "eye_window")
 GROUPS = (
     "gaussians",
     "appearance",
+    "mouth_colours",
     "grid",
     "networks",
     "emotion_grid",

@@ -86,6 +86,14 @@ def test_emotion_branch_sees_the_moved_position() -> None:
     torch.testing.assert_close(posed.means, moved + offsets.emotion.means)
 
 
+def test_emotion_branch_leaves_the_resting_face_alone() -> None:
+    model = face_model("branch")
+    resting, offsets = model.deform(condition((0.0, 0.0))), model.deform(condition((0.5, 0.5)))
+    assert resting.emotion is not None and offsets.emotion is not None
+    assert float(resting.emotion.means.detach().abs().max()) == 0.0
+    assert float(offsets.emotion.means.detach().abs().max()) > 0.0
+
+
 def test_combined_branch_takes_emotion_itself() -> None:
     model = face_model("combined")
     happy, sad = model.deform(condition((0.7, 0.3))), model.deform(condition((-0.7, -0.3)))

@@ -118,7 +118,8 @@ def test_landmark_motion_weights_points() -> None:
     predicted = torch.zeros(1, 2, 2)
     target = torch.tensor([[[0.1, 0.0], [0.0, -0.2]]])
     context = LossContext(landmarks=LandmarkMotion(predicted, target, torch.tensor([1.0, 4.0])))
-    assert float(get_loss("landmark")(context)) == pytest.approx((0.1 + 4 * 0.2) / 2)
+    squares = (0.1**2 + 4 * 0.2**2) / 2
+    assert float(get_loss("landmark")(context)) == pytest.approx(squares / (2 * 0.02))
 
 
 def test_offset_adds_what_is_there() -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from emotalk_core.errors import ArtifactError, ConfigError, NumericalError
+from emotalk_core.media.atomic import sha256_file
 from emotalk_core.media.audio import write_wav
 from emotalk_core.media.checkpoints import load_checkpoint, save_checkpoint
 from emotalk_core.media.progress import Progress
@@ -153,7 +154,9 @@ def test_border_fix_changes_only_opacity_and_colour(trained: Path) -> None:
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed == {f"face.gaussians.{name}" for name in ("opacities", "sh_dc", "sh_rest")}
     mouth, _ = load_checkpoint(trained / "mouth.safetensors", "avatar")
-    assert all(torch.equal(value, after[name]) for name, value in mouth.items())
+    assert {n for n in mouth if not torch.equal(mouth[n], after[n])} == {"mouth.gaussians.sh_dc"}
+    parents = [trained / f"{name}.safetensors" for name in ("emotion", "face", "mouth")]
+    assert header["parents"] == {path.stem: sha256_file(path) for path in parents}
     assert header["method"] == "emotalk"
 
 
