@@ -40,7 +40,7 @@ rule synthesize_sentence:
 
 rule synthesize_all_sentences:
     input:
-        expand("results/common/speech/sentence_{index:02d}.wav", index=range(1, 11)),
+        expand("results/common/speech/sentence_{index:02d}.wav", index=range(1, 71)),
 
 
 rule train_sync_experts:

@@ -1,4 +1,4 @@
-"""Rule synthesize_sentence: one of the ten sentences of the paper as 16 kHz sound."""
+"""Rule synthesize_sentence: one sentence of the list as 16 kHz sound."""
 
 from _stage import stage
 

@@ -19,6 +19,10 @@ from emotalk_core.perception.emotion.classes import weights_path as class_file
 from emotalk_core.perception.emotion.reader import EmotionReader
 from emotalk_core.perception.identity import packaged as identity
 from emotalk_core.perception.landmarks.packaged import FaceMeshLandmarks, model_files
+from emotalk_core.speech.features.embedding import SpeechEmbedding
+from emotalk_core.speech.sync.experts import METRIC_ID, general_file
+from emotalk_core.speech.sync.experts import STANDING_FOR as SYNC_STANDING_FOR
+from emotalk_core.speech.sync.sounds import EMBEDDING
 
 SEPARATOR = "@"  # between id and sha256 in the evaluator column
 MISSING_MARK = (
@@ -66,6 +70,10 @@ def _face_and_expression() -> list[Path]:
     return [*model_files(), *expression_files()]
 
 
+def _sync() -> list[Path]:
+    return [*model_files(), *SpeechEmbedding.files(), general_file(EMBEDDING)]
+
+
 def _emotion() -> list[Path]:
     return [*_face_and_expression(), class_file()]
 
@@ -75,6 +83,7 @@ PACKAGED: Mapping[EvaluatorKind, Evaluator] = {
     "perceptual": Evaluator(pyramid_distance.EVALUATOR_ID, pyramid_distance.STANDING_FOR),
     "landmarks": Evaluator(FaceMeshLandmarks.id, FaceMeshLandmarks.standing_for, model_files),
     "lip_audio": Evaluator(f"{FaceMeshLandmarks.id}+{RIDGE_ID}", RIDGE_STANDING_FOR, model_files),
+    "sync": Evaluator(f"{FaceMeshLandmarks.id}+{METRIC_ID}", SYNC_STANDING_FOR, _sync),
     "action_units": Evaluator(
         f"{FaceMeshLandmarks.id}+{UNITS_ID}", UNITS_STANDING_FOR, _face_and_expression
     ),

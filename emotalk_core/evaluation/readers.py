@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 
 from emotalk_core.errors import WeightsError
+from emotalk_core.evaluation.driven import DrivenClip
 from emotalk_core.evaluation.evaluators import PACKAGED, Evaluator
 from emotalk_core.evaluation.face_points import lid_opening, lip_opening
 from emotalk_core.evaluation.metrics.base import EMOTION, SELF, EvaluatorKind, FaceReading
 from emotalk_core.evaluation.reference_readers import open_reference_readers
 from emotalk_core.evaluation.settings import EvaluationSettings
+from emotalk_core.evaluation.sync_judge import SyncJudge
 from emotalk_core.media.tables import read_arrays
 from emotalk_core.perception.action_units.packaged import (
     ACTION_UNITS,
@@ -77,23 +79,6 @@ class PictureDistance(Protocol):
     def distance(self, render: Frame, truth: Frame) -> float:
         """0 for equal pictures."""
         ...
-
-
-@dataclass(frozen=True)
-class DrivenClip:
-    """Frames of one clip and the sound that drove them: what a sync expert judges.
-
-    Attributes:
-        frames: gives the clip's frames afresh at every call (a pixel expert reads them).
-        landmarks: [T,478,3] px; nan in frames without a face.
-        sound: 16 kHz mono wav.
-        audio_frames: [T] which 25 fps frame of the sound each frame heard.
-    """
-
-    frames: Callable[[], Iterable[Frame]]
-    landmarks: Float[np.ndarray, "T 478 3"]
-    sound: Path
-    audio_frames: Int[np.ndarray, " T"]
 
 
 class SyncExpert(Protocol):
@@ -228,7 +213,9 @@ def open_readers(
             )
         identity = reference.identity or open_identity()
         evaluators = {k: e for k, e in PACKAGED.items() if k != "identity" or identity is not None}
-        expert = reference.syncnet
+        judges: dict[EvaluatorKind, SyncExpert] = {"sync": SyncJudge.from_track(track, n_train)}
+        if reference.syncnet is not None:
+            judges["syncnet"] = reference.syncnet
         yield FaceReaders(
             landmarks,
             units,
@@ -236,6 +223,6 @@ def open_readers(
             {**evaluators, **reference.evaluators},
             identity,
             reference.lpips,
-            {} if expert is None else {"syncnet": expert},
+            judges,
             reference.fan if scenario == SELF else None,
         )

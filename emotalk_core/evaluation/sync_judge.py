@@ -9,11 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
+from emotalk_core.evaluation.driven import DrivenClip
 from emotalk_core.media.audio import read_audio
+from emotalk_core.media.tables import read_arrays
 from emotalk_core.speech.sync.experts import general_expert
-from emotalk_core.speech.sync.lip_shapes import LIP_POINTS, LipFrame
+from emotalk_core.speech.sync.lip_shapes import USED_POINTS, LipFrame
 from emotalk_core.speech.sync.network import REACH
 from emotalk_core.speech.sync.reading import (
     MAX_SHIFT,
@@ -36,26 +38,18 @@ class SyncJudge:
         self._expert = general_expert(EMBEDDING)
         self._heard: dict[Path, np.ndarray] = {}
 
-    def distances(
-        self,
-        landmarks: Float[np.ndarray, "T 478 C"],
-        sound: Path,
-        audio_frames: Int[np.ndarray, " T"],
-    ) -> Float[np.ndarray, "T 31"]:
-        """Distance of every frame to the sound 15 frames before .. 15 after.
+    @classmethod
+    def from_track(cls, track: Path, n_train: int) -> SyncJudge:
+        """The judge of a tracked subject."""
+        arrays = read_arrays(track, ("landmarks", "valid"))
+        return cls(arrays["landmarks"][:n_train], arrays["valid"][:n_train].astype(bool))
 
-        Args:
-            landmarks: px of consecutive frames of one clip; nan in frames without a face.
-            sound: wav that drove them.
-            audio_frames: frame of the sound that each frame heard.
-
-        Returns:
-            Rows of nan where no face was found; silence lies before and after the sound.
-        """
-        seen = lip_codes(self._expert, self._frame.shapes(landmarks))
-        apart = distances_by_shift(seen, self._listen(sound), np.asarray(audio_frames) + MAX_SHIFT)
-        known = np.isfinite(landmarks[:, list(LIP_POINTS), :2]).all(axis=(1, 2))
-        apart[~known] = np.nan
+    def distances(self, clip: DrivenClip) -> Float[np.ndarray, "T 31"]:
+        """See `readers.SyncExpert.distances`; silence lies before and after the sound."""
+        seen = lip_codes(self._expert, self._frame.shapes(clip.landmarks))
+        moments = np.asarray(clip.audio_frames) + MAX_SHIFT
+        apart = distances_by_shift(seen, self._listen(clip.sound), moments)
+        apart[~np.isfinite(clip.landmarks[:, USED_POINTS, :2]).all(axis=(1, 2))] = np.nan
         return apart
 
     def _listen(self, sound: Path) -> Float[np.ndarray, "A C"]:

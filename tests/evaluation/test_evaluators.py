@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from emotalk_core.actor.speech_corpus import spoken_clip
+from emotalk_core.evaluation.driven import DrivenClip
 from emotalk_core.evaluation.evaluators import (
     PACKAGED,
     Evaluator,
@@ -16,7 +18,10 @@ from emotalk_core.evaluation.evaluators import (
     short_label,
 )
 from emotalk_core.evaluation.metrics.registry import all_metrics
+from emotalk_core.evaluation.metrics.sync import near_confidence
 from emotalk_core.evaluation.readers import pixel_readers
+from emotalk_core.evaluation.sync_judge import SyncJudge
+from emotalk_core.media.audio import write_wav
 from emotalk_core.perception.identity.packaged import weights_path
 
 from .conftest import SIDE, PixelLandmarks, readers
@@ -67,3 +72,27 @@ def test_a_picture_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(calls) == 2  # once without and once with the identity
     assert pixel_readers(people).read(frame) is None
     assert set(pixel_readers(people).evaluators) == {"image", "perceptual"}
+
+
+def test_the_packaged_judge_tells_synthetic_lips_from_frozen_and_foreign_ones(
+    tmp_path: Path,
+) -> None:
+    clip, other = spoken_clip(6001, 6.0), spoken_clip(6002, 6.0)
+    for name, samples in (("own", clip.samples), ("other", other.samples)):
+        write_wav(tmp_path / f"{name}.wav", samples)
+    judge = SyncJudge(clip.landmarks[:100], np.ones(100, dtype=bool))
+
+    def confidence(landmarks: np.ndarray, sound: str, first: int = 0) -> float:
+        frames = np.arange(len(landmarks)) + first
+        driven = DrivenClip(tuple, landmarks, tmp_path / f"{sound}.wav", frames)
+        distances = judge.distances(driven)
+        return near_confidence(distances[np.isfinite(distances).all(axis=1)])
+
+    assert confidence(clip.landmarks, "own") > 0.2
+    assert confidence(clip.landmarks[50:90], "own", first=50) > 0.2
+    assert confidence(clip.landmarks, "other") < 0.1
+    assert confidence(np.repeat(clip.landmarks[70:71], 150, axis=0), "own") < 0.05
+    lost = clip.landmarks.copy()
+    lost[10] = np.nan
+    driven = DrivenClip(tuple, lost, tmp_path / "own.wav", np.arange(150))
+    assert np.flatnonzero(np.isnan(judge.distances(driven)).any(axis=1)).tolist() == [10]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -80,12 +81,71 @@ def test_espeak_refusals(arguments: dict, message: str) -> None:
         espeak_phonemes(**arguments)
 
 
-def test_ten_sentences_of_the_paper() -> None:
-    assert len(sentences()) == 10
+def test_sixty_sentences_hold_every_sound_of_english_several_times() -> None:
+    _, phonemes = espeak_phonemes(" ".join(sentences()[10:]), "en-us", 400)
+    counts = Counter(p.name for p in phonemes)
+    consonants = [
+        "p",
+        "b",
+        "t",
+        "d",
+        "k",
+        "g",
+        "m",
+        "n",
+        "N",
+        "f",
+        "v",
+        "T",
+        "D",
+        "s",
+        "z",
+        "S",
+        "Z",
+        "h",
+        "tS",
+        "dZ",
+        "l",
+        "r",
+        "w",
+        "j",
+    ]
+    vowels = [
+        "i:",
+        "I",
+        "E",
+        "a",
+        "0",
+        "O:",
+        "U",
+        "u:",
+        "V",
+        "3:",
+        "3",
+        "@",
+        "@2",
+        "eI",
+        "aI",
+        "OI",
+        "aU",
+        "oU",
+        "e@",
+        "A@",
+        "o@",
+    ]
+    assert {name for name in consonants + vowels if counts[name] < 4} == set()
+    seen = sum(
+        counts[name] for name in ["p", "b", "m", "f", "v", "w", "S", "Z", "tS", "dZ", "T", "D"]
+    )
+    assert seen > 0.2 * (counts.total() - counts[PAUSE])  # sounds that show on the lips
+
+
+def test_ten_sentences_of_the_paper_come_first() -> None:
+    assert len(sentences()) == 70 == len(set(sentences()))
     assert sentence(1) == "The quick brown fox jumps over the lazy dog."
     assert sentence(10) == "We can meet at the café if you'd like."
-    for wrong in (0, 11):
-        with pytest.raises(InputError, match=r"1\.\.10"):
+    for wrong in (0, 71):
+        with pytest.raises(InputError, match=r"1\.\.70"):
             sentence(wrong)
 
 

@@ -57,6 +57,11 @@ class SpeechEmbedding:
         self._layers = _convolutions(_packaged(EMBEDDING_FILE))
         self._floor = float(self._decibels(np.zeros(4 * MEL_REACH, dtype=np.float32)).min())
 
+    @staticmethod
+    def files() -> list[Path]:
+        """The weight files that it reads."""
+        return [_packaged(MEL_FILE), _packaged(EMBEDDING_FILE)]
+
     def windows(
         self, samples: Float32[np.ndarray, " N"], n_frames: int
     ) -> Float32[np.ndarray, "T 16 D"]:

@@ -38,10 +38,15 @@ class SubjectExpert:
     true_distance: float
 
 
+def general_file(sound: str) -> Path:
+    """Where a packaged expert lies ("logmel" or "embedding")."""
+    return Path(__file__).with_name(GENERAL[sound])
+
+
 @lru_cache(maxsize=2)
 def general_expert(sound: str) -> SyncExpert:
-    """The packaged expert that knows synthetic persons only ("logmel" or "embedding")."""
-    return load_expert(Path(__file__).with_name(GENERAL[sound]))[0]
+    """The packaged expert that knows synthetic persons only."""
+    return load_expert(general_file(sound))[0]
 
 
 def save_expert(path: Path, expert: SyncExpert, facts: Mapping[str, Any]) -> None:

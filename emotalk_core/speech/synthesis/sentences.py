@@ -13,13 +13,13 @@ FILE = "sentences.toml"
 
 @lru_cache(maxsize=1)
 def sentences() -> tuple[str, ...]:
-    """The ten sentences of the paper (S5), in its order."""
-    text = Path(__file__).with_name(FILE).read_text(encoding="utf-8")
-    return tuple(tomllib.loads(text)["paper"])
+    """The ten sentences of the paper (S5), in its order, then sixty balanced ones of our own."""
+    lists = tomllib.loads(Path(__file__).with_name(FILE).read_text(encoding="utf-8"))
+    return (*lists["paper"], *lists["balanced"])
 
 
 def sentence(index: int) -> str:
-    """Sentence 1, 2, ... 10.
+    """Sentence 1, 2, ... 70; the first ten are the paper's.
 
     Raises:
         InputError: no sentence has this number.

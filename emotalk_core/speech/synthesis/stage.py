@@ -78,11 +78,11 @@ def load_engine(settings: SynthesisSettings) -> SynthesisEngine:
 
 
 def synthesize_sentence(*, wav: Path, index: int, settings: SynthesisSettings) -> None:
-    """Speak one sentence of the paper.
+    """Speak one sentence of the list.
 
     Args:
         wav: where the 16 kHz mono sound goes.
-        index: 1..10.
+        index: 1..70 (sentences.toml).
         settings: config block `synthesis`.
 
     Raises:
