@@ -16,6 +16,7 @@ from jaxtyping import Float, UInt8
 
 from emotalk_core.emotion.circle import evaluation_points
 from emotalk_core.errors import ArtifactError
+from emotalk_core.evaluation.driven import DrivenClip
 from emotalk_core.evaluation.evaluators import Evaluator
 from emotalk_core.evaluation.frames import TrueFrame
 from emotalk_core.evaluation.intervals import BootstrapSettings, bootstrap_interval
@@ -28,7 +29,7 @@ from emotalk_core.evaluation.metrics.base import (
     Terms,
 )
 from emotalk_core.evaluation.metrics.registry import scenario_metrics
-from emotalk_core.evaluation.readers import DrivenClip, FaceReaders
+from emotalk_core.evaluation.readers import FaceReaders
 from emotalk_core.media.progress import Progress
 from emotalk_core.media.video import FramesHash
 from emotalk_core.types.metrics import MetricRow

@@ -19,7 +19,7 @@ from emotalk_core.speech.sync.syncnet_protocol import (
 )
 
 if TYPE_CHECKING:
-    from emotalk_core.evaluation.readers import DrivenClip
+    from emotalk_core.evaluation.driven import DrivenClip
 
 
 def heard_samples(
