@@ -60,7 +60,7 @@ def examine() -> Iterator[Finding]:
     yield from _weights()
     for program, use in (
         ("sbatch", "profiles/slurm"),
-        ("FeatureExtraction", "never called here; give its CSV as action_units.openface_csv"),
+        ("FeatureExtraction", "action_units.reader: openface"),
     ):
         where = shutil.which(program)
         yield Finding(f"program {program}", "ok" if where else "absent", f"optional: {use}")
