@@ -38,6 +38,16 @@ IRIS_COLOURS: dict[str, Colour] = {
 MEN_HAIR = ("crop", "side", "buzz", "curly")
 WOMEN_HAIR = ("long", "side", "long", "curly")
 CLOTHES = ("tee", "jacket", "turtle", "shirt")
+NO_GLASSES = "none"
+GLASSES = ("round", "square")
+FRAME_COLOURS: tuple[Colour, ...] = (
+    (18, 17, 17),
+    (58, 36, 22),
+    (90, 92, 96),
+    (128, 96, 48),
+    (34, 44, 70),
+)
+GLASSES_SHARE, BEARD_SHARE = 0.25, 0.3  # of all people; of men
 DETAIL_SPREAD = 0.26  # standard deviation of the axes of shape: faces differ and stay plausible
 DETAIL_LIMIT = 0.6
 # MakeHuman's women keep much of the male head; these shifts of the axes soften them.
@@ -71,6 +81,8 @@ class Identity:
         skin, hair, iris: keys of the colour tables; style: hair style; clothes: kind of clothes.
         beard: 0 none .. 1 dense stubble; cloth_colour: sRGB.
         brow_thickness, brow_height: small deviations, in units of one standard deviation.
+        full_beard: 0 none, else length 0..1 of a full beard; glasses: "none" or a key of
+            `glasses.RIMS`; frame_colour: of the glasses, sRGB.
     """
 
     seed: int
@@ -88,6 +100,9 @@ class Identity:
     cloth_colour: Colour
     brow_thickness: float
     brow_height: float
+    full_beard: float = 0.0
+    glasses: str = NO_GLASSES
+    frame_colour: Colour = FRAME_COLOURS[0]
 
     @property
     def is_man(self) -> bool:
@@ -124,6 +139,11 @@ def random_identity(seed: int, n_details: int = 52) -> Identity:
     hair = _choose(rng, hairs)
     if age > 0.6 and rng.random() < 0.7:
         hair = "grey"
+    # What is worn comes from its own stream: without it a seed still is the same person
+    worn = np.random.default_rng([seed, 9])
+    bearded, spectacled = worn.random() < BEARD_SHARE, worn.random() < GLASSES_SHARE
+    length, rims = float(worn.uniform(0.15, 1)), _choose(worn, GLASSES)
+    frame = FRAME_COLOURS[int(worn.integers(len(FRAME_COLOURS)))]
     return Identity(
         seed=int(seed),
         races=(african, asian, caucasian),
@@ -143,6 +163,9 @@ def random_identity(seed: int, n_details: int = 52) -> Identity:
         cloth_colour=_muted_colour(rng),
         brow_thickness=float(rng.normal()),
         brow_height=float(rng.normal()),
+        full_beard=length if man and bearded else 0.0,
+        glasses=rims if spectacled else NO_GLASSES,
+        frame_colour=frame,
     )
 
 

@@ -11,6 +11,8 @@ from jaxtyping import Float32, Int32
 CURTAIN = 8  # long hair
 CLOTH = 9
 FIRST_SHELL = 10  # hair shells: 10, 11, ... from the scalp outwards
+FRAME = 32  # of glasses
+FIRST_BEARD, N_BEARD = 40, 4  # beard shells, from the skin outwards
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from numba import njit
 from emotalk_core.actor.face_model import BODY, LASHES, RIGHT_EYE, TONGUE
 from emotalk_core.actor.hair import N_SHELLS
 from emotalk_core.actor.kernels import INNER
-from emotalk_core.actor.layers import CLOTH, FIRST_SHELL
+from emotalk_core.actor.layers import CLOTH, FIRST_BEARD, FIRST_SHELL, FRAME, N_BEARD
 from emotalk_core.actor.raster import strand_at
 from emotalk_core.types.regions import LABEL
 
 LIPS, HAIR, EYES = LABEL["lips"], LABEL["hair"], LABEL["eyes"]
 INNER_MOUTH, TONGUE_LABEL = LABEL["inner_mouth"], LABEL["tongue"]
-CLOTHES = LABEL["clothes"]
+CLOTHES, SKIN = LABEL["clothes"], LABEL["skin"]
 IRIS_RADIUS = 0.44  # of the eyeball's radius
 PUPIL, PUPIL_SOFT, LIMBUS = 0.40, 0.46, 0.82  # of the iris' radius
 CREASE_GAIN, CREASE_LIMIT = 2.2, 0.55  # how much a fold that an expression makes darkens the skin
@@ -138,13 +138,15 @@ def tooth_material(paint, tu, tv, inner_light):
 
 @njit(**INNER)
 def hair_material(mesh, part, colour, tu, tv):
-    """Strands: inner shells are darker."""
-    layer = 1.0
-    if part >= FIRST_SHELL:
+    """Strands: inner shells are darker. A beard counts as skin, as in parsing datasets."""
+    layer, label = 1.0, HAIR
+    if part >= FIRST_BEARD:
+        layer, label = (part - FIRST_BEARD) / N_BEARD, SKIN
+    elif part >= FIRST_SHELL:
         layer = (part - FIRST_SHELL) / N_SHELLS
     noise = strand_at(mesh.strands, part, tu, tv)
     tone = (0.30 + 0.70 * layer) * (0.55 + 0.9 * noise)
-    return colour[0] * tone, colour[1] * tone, colour[2] * tone, HAIR, 0.0, 4.0, 0.4, 0.0
+    return colour[0] * tone, colour[1] * tone, colour[2] * tone, label, 0.0, 4.0, 0.4, 0.0
 
 
 @njit(**INNER)
@@ -164,4 +166,6 @@ def material_at(mesh, paint, state, part, tu, tv, crease, rx, ry, rz):
         return tooth_material(paint, tu, tv, state.inner_light)
     if part <= RIGHT_EYE:
         return eye_material(paint.iris, rx, ry, rz)
+    if part == FRAME:
+        return paint.frame[0], paint.frame[1], paint.frame[2], SKIN, 0.30, 6.0, 0.1, 0.0
     return hair_material(mesh, part, paint.hair, tu, tv)

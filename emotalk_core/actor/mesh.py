@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
+from emotalk_core.actor.beard import beard_shells
 from emotalk_core.actor.clothing import dress
 from emotalk_core.actor.face_model import (
     BODY,
@@ -18,8 +19,9 @@ from emotalk_core.actor.face_model import (
     FaceModel,
     HeadShape,
 )
+from emotalk_core.actor.glasses import wear_glasses
 from emotalk_core.actor.hair import hair_curtain, hair_shells, strand_noise
-from emotalk_core.actor.identity import Identity
+from emotalk_core.actor.identity import NO_GLASSES, Identity
 from emotalk_core.actor.kernels import (
     LAST_OPAQUE_PART,
     creases,
@@ -27,7 +29,7 @@ from emotalk_core.actor.kernels import (
     light_visibility,
     vertex_normals,
 )
-from emotalk_core.actor.layers import CLOTH, CURTAIN, FIRST_SHELL, Layer
+from emotalk_core.actor.layers import CLOTH, CURTAIN, FIRST_BEARD, FIRST_SHELL, FRAME, Layer
 from emotalk_core.actor.mouth import Teeth, build_teeth
 from emotalk_core.actor.paint_tools import smoothstep
 from emotalk_core.actor.raster import MeshArrays
@@ -144,7 +146,7 @@ def _bake_ambient(
         total += share * seen
         weight += share
     ambient = (total / np.maximum(weight, 1e-6)).astype(np.float32)
-    hair = np.unique(triangles[(part == CURTAIN) | (part >= FIRST_SHELL)])
+    hair = np.unique(triangles[(part == CURTAIN) | ((part >= FIRST_SHELL) & (part != FRAME))])
     ambient[hair] = 0.45 + 0.55 * ambient[hair]  # strands let light through
     return np.clip(ambient * AMBIENT_GAIN, 0, 1)
 
@@ -201,6 +203,10 @@ def build_mesh(
     layers.append(dress(model, surface, identity, normals))
     if identity.style == "long":
         layers.append(hair_curtain(model, surface, identity, head.vertices, rng))
+    if identity.full_beard > 0:
+        layers += beard_shells(model, surface, identity, normals)
+    if identity.glasses != NO_GLASSES:
+        layers.append(wear_glasses(model, surface, identity, head.vertices))
     first = n_body + len(teeth.points)
     joined = _join(layers, first)
     triangles = np.concatenate([triangles, teeth.triangles + n_body, joined[0]]).astype(np.int32)
@@ -212,7 +218,9 @@ def build_mesh(
     carriers = np.concatenate([head.vertices, teeth.points]).astype(np.float32)
     own = model.expression_deltas * np.float32(head.scale / model.scale)
     deltas = np.concatenate([own, teeth.deltas], axis=1).reshape(len(own), -1)
-    casts = (part <= LAST_OPAQUE_PART) | np.isin(part, (CURTAIN, CLOTH, SHADOW_SHELL))
+    casts = (part <= LAST_OPAQUE_PART) | np.isin(
+        part, (CURTAIN, CLOTH, SHADOW_SHELL, FRAME, FIRST_BEARD)
+    )
     points = carriers[source] + offset
     attributes = np.zeros((len(source), 5), np.float32)
     attributes[:, 0] = _bake_ambient(points, triangles, part, casts)

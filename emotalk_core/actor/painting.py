@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from emotalk_core.actor.beard import beard_cover
 from emotalk_core.actor.clothing import paint_cloth
 from emotalk_core.actor.hairline import hair_cover
 from emotalk_core.actor.identity import HAIR_COLOURS, SKIN_TONES, Identity
@@ -114,13 +115,10 @@ def _paint_stubble(
     colour: np.ndarray, canvas: _Canvas, beard: float, hair: np.ndarray, grain: np.ndarray
 ) -> np.ndarray:
     """Shaved beard on jaw, chin and upper lip."""
-    y, z, side = canvas.y, canvas.z, canvas.side
-    cheek = y - 0.35 * np.clip(0.95 - z, 0, 1)
-    jaw = smoothstep(y, 5.95, 6.2) * (1 - smoothstep(cheek, 6.56, 6.86)) * smoothstep(z, 0.55, 0.8)
-    lip = smoothstep(y, 6.67, 6.76) * (1 - smoothstep(y - (6.80 - 0.25 * side), 0, 0.12))
-    lip = lip * smoothstep(0.36 - side, 0, 0.20) * smoothstep(z, 1.2, 1.4)
-    amount = np.maximum(jaw, lip) * np.clip(0.8 + 0.2 * grain, 0, 1.3)
-    amount = amount * (0.26 + 0.32 * (beard - 0.25))
+    amount: Float32[np.ndarray, "H W"] = beard_cover(
+        np.stack([canvas.x, canvas.y, canvas.z], axis=-1)
+    )
+    amount = amount * np.clip(0.8 + 0.2 * grain, 0, 1.3) * (0.26 + 0.32 * (beard - 0.25))
     return _mix(colour, amount, hair * 0.7 + canvas.skin * 0.18)
 
 
@@ -165,8 +163,9 @@ def _paint_head(
     colour = _paint_skin(canvas, identity.age, rng)
     grain = cv2.GaussianBlur(rng.standard_normal(x.shape).astype(np.float32), (0, 0), 0.8)
     grain = grain / grain.std()
-    if identity.beard > 0.25:
-        colour = _paint_stubble(colour, canvas, identity.beard, hair, grain)
+    stubble = max(identity.beard, 1.0 if identity.full_beard > 0 else 0.0)
+    if stubble > 0.25:
+        colour = _paint_stubble(colour, canvas, stubble, hair, grain)
     colour, lips = _paint_lips(colour, canvas, surface.lips, identity.is_man, grain)
     brows = _brow_mask(canvas, identity, rng)
     colour = _mix(colour, 0.88 * brows, hair * 0.9)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float32
@@ -78,6 +78,7 @@ class Performance:
         samples: 16 kHz mono, as long as the frames. phonemes: with times in the clip.
         expression: [T,52] weights; names: of the weights. poses: one per frame.
         text: what is said.
+        emotion: [T,2] valence and arousal, -1..1, that the expression shows on top of speech.
     """
 
     samples: Float32[np.ndarray, " S"]
@@ -86,6 +87,33 @@ class Performance:
     names: tuple[str, ...]
     poses: tuple[Pose, ...]
     text: str
+    emotion: Float32[np.ndarray, "T 2"]
+
+
+def with_emotion(
+    performance: Performance,
+    weights: Float32[np.ndarray, "T 52"],
+    emotion: Float32[np.ndarray, "T 2"],
+) -> Performance:
+    """The same words and motion with an emotional expression on top.
+
+    Args:
+        performance: what is said and how the head moves.
+        weights: expression weights to add; `emotion.circle` turns (valence, arousal) into them.
+        emotion: valence and arousal that these weights show.
+
+    Raises:
+        ConfigError: the tracks have another number of frames than the performance.
+    """
+    for name, got in (("weights", weights), ("emotion", emotion)):
+        if len(got) != len(performance.poses):
+            wanted = f"wanted {len(performance.poses)} rows, one a frame"
+            raise ConfigError(explain(name, len(got), wanted, "repeat or cut the track"))
+    return replace(
+        performance,
+        expression=np.clip(performance.expression + weights, 0, 1).astype(np.float32),
+        emotion=np.asarray(emotion, np.float32),
+    )
 
 
 def _voice(settings: ActorSettings, identity: Identity, rng: np.random.Generator) -> str:
@@ -153,4 +181,5 @@ def perform(settings: ActorSettings, identity: Identity) -> Performance:
         names=names,
         poses=tuple(poses),
         text=text,
+        emotion=np.zeros((n, 2), np.float32),
     )

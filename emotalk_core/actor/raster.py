@@ -10,7 +10,7 @@ from numba import njit
 from emotalk_core.actor.face_model import LASHES
 from emotalk_core.actor.hair import N_SHELLS
 from emotalk_core.actor.kernels import INNER, LAST_OPAQUE_PART, OPTIONS
-from emotalk_core.actor.layers import CLOTH, CURTAIN, FIRST_SHELL
+from emotalk_core.actor.layers import CLOTH, CURTAIN, FIRST_BEARD, FIRST_SHELL, FRAME, N_BEARD
 
 NEAREST = 0.05  # metres: triangles closer to the camera are dropped whole
 
@@ -45,6 +45,8 @@ def strand_at(strands, part, tu, tv):
 @njit(**INNER)
 def is_hole(mesh, t, part, q, r, s):
     """True where a cut-out part (lash, hair, cloth) has no material at the weights q, r, s."""
+    if part == FRAME:
+        return False
     a, b, c = mesh.triangles[t, 0], mesh.triangles[t, 1], mesh.triangles[t, 2]
     threshold = mesh.threshold[a] * q + mesh.threshold[b] * r + mesh.threshold[c] * s
     if part == CLOTH:
@@ -58,7 +60,10 @@ def is_hole(mesh, t, part, q, r, s):
         return noise > threshold
     if part == CURTAIN:
         return noise > threshold * 6
-    layer = (part - FIRST_SHELL) / N_SHELLS
+    if part >= FIRST_BEARD:
+        layer = (part - FIRST_BEARD) / N_BEARD
+    else:
+        layer = (part - FIRST_SHELL) / N_SHELLS
     return noise > threshold * (1.15 - layer) * 1.25
 
 

@@ -91,6 +91,7 @@ class Actor:
             iris=to_linear(IRIS_COLOURS[identity.iris]) * np.float32(IRIS_GAIN),
             hair=to_linear(HAIR_COLOURS[identity.hair]) * np.float32(HAIR_GAIN),
             gloss=paint.gloss,
+            frame=to_linear(identity.frame_colour),
         )
         self._background = paint_background(size, rng)
         self._lights = random_lights(rng, float(to_linear(SKIN_TONES[identity.skin]).mean()))

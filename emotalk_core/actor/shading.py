@@ -9,7 +9,7 @@ from numba import njit
 
 from emotalk_core.actor.face_model import BODY, LASHES, RIGHT_EYE, TONGUE, UPPER_TEETH
 from emotalk_core.actor.kernels import INNER, OPTIONS
-from emotalk_core.actor.layers import CLOTH, CURTAIN, FIRST_SHELL
+from emotalk_core.actor.layers import CLOTH, CURTAIN, FIRST_SHELL, FRAME
 from emotalk_core.actor.materials import INNER_MOUTH, LIPS, material_at
 from emotalk_core.types.regions import LABEL
 
@@ -28,7 +28,7 @@ class PaintArrays(NamedTuple):
     """Paint as kernels read it.
 
     texture [B,B,3] linear, reduced to texture_scale = B / A of its full size; labels [A,A];
-    wrinkles [H,W,5]; iris [3], hair [3] linear colours; gloss of the skin.
+    wrinkles [H,W,5]; iris [3], hair [3], frame [3] (glasses) linear colours; gloss of the skin.
     """
 
     texture: np.ndarray
@@ -38,6 +38,7 @@ class PaintArrays(NamedTuple):
     iris: np.ndarray
     hair: np.ndarray
     gloss: float
+    frame: np.ndarray
 
 
 class FrameState(NamedTuple):
@@ -186,7 +187,7 @@ def _light(part, material, normal, view, ambient, lit, lights, colours, out):
     if material[4] > 0:
         shine = _highlight(part, material, normal, view, lights, lit, ambient, grazing)
     strand = 0.0
-    if part == CURTAIN or part >= FIRST_SHELL:
+    if part == CURTAIN or (part >= FIRST_SHELL and part != FRAME):
         strand = _strand_shine(normal, view, lights[0], lit)
     albedo = (material[0], material[1], material[2])
     for k in range(3):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
+from emotalk_core.actor.facs import true_action_units
 from emotalk_core.actor.identity import Identity, random_identity
 from emotalk_core.actor.performance import ActorSettings, Performance, perform
 from emotalk_core.actor.pose import intrinsics, view_matrix
@@ -28,6 +29,8 @@ class ActorFrame:
         landmarks: [478,2] px (FaceMesh order); landmarks_world: [478,3] metres, head axes.
         expression: [52] weights.
         K: [3,3] px; viewmat: [4,4] world (head) to camera.
+        action_units: intensities 0..5 of OpenFace's 17 units (`facs`).
+        valence, arousal: -1..1, what the performance asked for; 0 where it asked for nothing.
     """
 
     index: int
@@ -40,6 +43,9 @@ class ActorFrame:
     expression: Float32[np.ndarray, " 52"]
     K: Float64[np.ndarray, "3 3"]
     viewmat: Float64[np.ndarray, "4 4"]
+    action_units: dict[str, float]
+    valence: float
+    arousal: float
 
 
 def film_grain(
@@ -76,6 +82,11 @@ def render_performance(
             expression=performance.expression[index],
             K=camera,
             viewmat=view_matrix(pose),
+            action_units=true_action_units(
+                performance.expression[index], performance.names, drawn.landmarks_head
+            ),
+            valence=float(performance.emotion[index, 0]),
+            arousal=float(performance.emotion[index, 1]),
         )
 
 

@@ -32,8 +32,10 @@ def _terms(frame: FrameEvidence) -> Terms | None:
     rows = slice(max(0, y - 1), y + height + 1)
     columns = slice(max(0, x - 1), x + width + 1)
     box = (rows, columns)
-    excess = edge_strength(frame.render[box]) - edge_strength(frame.source[box])
-    return (float(np.maximum(excess, 0)[frame.seam[box]].mean()),)
+    band = frame.seam[box]
+    render, truth = (edge_strength(p[box])[band].mean() for p in (frame.render, frame.source))
+    # The sum over the band, not pixel by pixel: a jaw or a collar that lies elsewhere is no seam.
+    return (max(0.0, float(render - truth)),)
 
 
 METRICS = (
