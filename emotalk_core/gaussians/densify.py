@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -21,7 +21,6 @@ from emotalk_core.geometry.rotations import quats_to_rotmats
 from emotalk_core.types.gaussians import GaussianSet
 
 SPLIT_SHRINK = 1.6  # the two halves of a split Gaussian are smaller by this (3DGS)
-RESET_OPACITY = 0.01  # 3DGS; two times the usual pruning limit
 
 
 @dataclass(frozen=True)
@@ -187,38 +186,3 @@ def carry(moments: Mapping[str, Tensor], rows: Rows) -> dict[str, Tensor]:
         carried[name] = moment[rows.source].clone()
         carried[name][rows.fresh] = 0
     return carried
-
-
-@torch.no_grad()
-def replace_parameters(
-    optimizer: torch.optim.Optimizer, old: Mapping[str, Tensor], new: GaussianSet, rows: Rows
-) -> GaussianSet:
-    """Put a grown set into a torch optimizer in the place of the old parameters.
-
-    Args:
-        optimizer: each parameter of `old` is alone in one of its groups.
-        old: name -> parameter as the optimizer knows it (`GaussianSet.tensors()`).
-        new: the grown set; its tensors become leaves that require gradients like the old ones.
-        rows: what `grow` said.
-
-    Returns:
-        The set whose tensors the optimizer now updates.
-    """
-    leaves = {}
-    for name, tensor in new.tensors().items():
-        before = old[name]
-        leaf = tensor.detach().clone().requires_grad_(before.requires_grad)
-        leaves[name] = leaf
-        for group in optimizer.param_groups:
-            if len(group["params"]) == 1 and group["params"][0] is before:
-                group["params"] = [leaf]
-                state = optimizer.state.pop(before, None)
-                if state is not None:
-                    optimizer.state[leaf] = carry(state, rows)
-    return GaussianSet(**leaves)
-
-
-def reset_opacities(gaussians: GaussianSet, limit: float = RESET_OPACITY) -> GaussianSet:
-    """The set with no opacity above `limit` (3DGS resets so that floaters can be pruned)."""
-    top = math.log(limit / (1.0 - limit))
-    return replace(gaussians, opacities=gaussians.opacities.detach().clamp_max(top))

@@ -8,11 +8,12 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from emotalk_core.gaussians.densify import Rows, carry
+
 GAUSSIAN_EPS = 1e-15  # METHOD 2.4: Gaussians' gradients are tiny
 GAUSSIAN_BETAS = (0.9, 0.999)
 NETWORK_EPS = 1e-8
 NETWORK_BETAS = (0.9, 0.99)  # METHOD 2.4
-MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class NamedAdam:
@@ -62,13 +63,8 @@ class NamedAdam:
         group = next(g for g in self._adam.param_groups if g["name"] == name)
         state = self._adam.state.pop(group["params"][0], None)
         group["params"] = [new]
-        if state is None:
-            return
-        for moment in MOMENTS:
-            rows = state[moment][source].clone()
-            rows[fresh] = 0.0
-            state[moment] = rows
-        self._adam.state[new] = state
+        if state is not None:
+            self._adam.state[new] = carry(state, Rows(source=source, fresh=fresh))
 
     def tensors(self) -> dict[str, Tensor]:
         """Moments and step counts, by "name/moment"."""

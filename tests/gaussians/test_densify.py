@@ -15,6 +15,7 @@ from emotalk_core.gaussians.densify import Choice, Rules
 from emotalk_core.gaussians.rasterize import rasterize, rasterize_with_info
 from emotalk_core.gaussians.self_test import example_scene
 from emotalk_core.geometry.rotations import quats_to_rotmats
+from emotalk_core.training.optimiser import NamedAdam
 from emotalk_core.types.gaussians import GaussianSet
 from tests.gaussians.scenes import random_scene, to_kind
 
@@ -111,8 +112,9 @@ def test_a_training_that_grows_goes_on_with_its_moments_and_fits_better() -> Non
         target = rasterize(target_set, camera, background, backend="torch").rgb.float()
     camera = replace(camera, K=camera.K.float(), viewmat=camera.viewmat.float())
     start = to_kind(random_scene(40, seed=8), "cpu", torch.float32).gaussians
-    gaussians = GaussianSet(**{k: v.detach().requires_grad_() for k, v in start.tensors().items()})
-    adam = torch.optim.Adam([{"params": [t], "lr": 0.01} for t in gaussians.tensors().values()])
+    parameters = {k: torch.nn.Parameter(v.detach()) for k, v in start.tensors().items()}
+    adam = NamedAdam(parameters, dict.fromkeys(parameters, 0.01), set())
+    gaussians = GaussianSet(**parameters)
     statistics = densify.new_statistics(len(gaussians))
     losses, counts = [], []
     for step in range(1, 61):
@@ -123,27 +125,27 @@ def test_a_training_that_grows_goes_on_with_its_moments_and_fits_better() -> Non
         loss = (output.rgb - target).abs().mean()
         loss.backward()
         statistics = densify.observe(statistics, probe, info)
-        adam.step()
-        adam.zero_grad()
+        adam.step(dict.fromkeys(parameters, 1.0))
         losses.append(loss.item())
         if step % 20 == 0:
             rules = Rules(grow_gradient=1e-5, max_count=100)
             choice = densify.choose(gaussians, statistics, rules)
             grown, rows = densify.grow(gaussians, choice, seeded())
-            gaussians = densify.replace_parameters(adam, gaussians.tensors(), grown, rows)
+            for name, tensor in grown.tensors().items():
+                parameters[name] = torch.nn.Parameter(tensor.clone())
+                adam.replace_rows(name, parameters[name], rows.source, rows.fresh)
+            gaussians = GaussianSet(**parameters)
             statistics = densify.new_statistics(len(gaussians))
-            state = adam.state[gaussians.means]
-            assert state["exp_avg"].shape == gaussians.means.shape
-            assert float(state["exp_avg"][rows.fresh].abs().sum()) == 0.0
+            moment = adam.tensors()["means/exp_avg"]
+            assert moment.shape == gaussians.means.shape
+            assert float(moment[rows.fresh].abs().sum()) == 0.0
         counts.append(len(gaussians))
     assert max(counts) == 100 and len(gaussians) > 40
     assert losses[-1] < 0.6 * losses[0]
 
 
-def test_opacity_reset_and_missing_backward() -> None:
+def test_missing_backward_is_named() -> None:
     gaussians = random_scene(10).gaussians
-    top = densify.reset_opacities(gaussians).opacities.sigmoid().max().item()
-    assert top == pytest.approx(0.01)
     info = RasterInfo(radii=torch.ones(10, 2, dtype=torch.int32), means2d=torch.zeros(10, 2))
     with pytest.raises(ValueError, match=r"probe\.grad"):
         densify.observe(densify.new_statistics(10), densify.new_probe(gaussians), info)
