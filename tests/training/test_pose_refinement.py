@@ -16,7 +16,7 @@ from emotalk_core.geometry.spherical_harmonics import colours_to_sh
 from emotalk_core.media.tables import read_cameras, write_cameras
 from emotalk_core.training.poses.alignment import pose_equations, surface_flow
 from emotalk_core.training.poses.frames import SmallClip
-from emotalk_core.training.poses.refine import Poses, hold_mean, refine_poses, sweep
+from emotalk_core.training.poses.refine import Poses, hold_mean, name_outliers, refine_poses, sweep
 from emotalk_core.training.poses.settings import PoseSettings
 from emotalk_core.training.poses.stage import refine_cameras
 from emotalk_core.types.camera import CameraPath
@@ -127,8 +127,9 @@ def test_a_known_head_gives_its_poses_back(head: GaussianSet, clip: SmallClip) -
     start = shaken(true_poses())
     poses, valid = start, np.ones(FRAMES, dtype=bool)
     for _ in range(3):
-        poses = sweep(head, clip, poses, start, valid, EYE, 0.0, 1)
+        poses, residuals = sweep(head, clip, poses, start, valid, EYE, 0.0, 1)
     before, after = errors(as_path(start)), errors(as_path(poses))
+    assert residuals.shape == (FRAMES,) and np.isfinite(residuals).all()
     assert before[0] > 0.5 and before[1] > 0.8
     assert after[0] < 0.1 and after[1] < 0.15
 
@@ -146,6 +147,17 @@ def test_head_and_poses_are_found_together(clip: SmallClip) -> None:
     before, after = errors(start), errors(refined[0])
     assert after[0] < 0.7 * before[0]
     assert after[1] < 0.7 * before[1]
+
+
+def test_frames_that_show_another_head_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING")
+    residuals = np.full(30, 0.02)
+    name_outliers(residuals)
+    assert caplog.text == ""
+    residuals[[3, 17]] = 0.08
+    residuals[5] = np.nan
+    name_outliers(residuals)
+    assert "2 of 30 frames" in caplog.text and "frames 3, 17;" in caplog.text
 
 
 def test_stage_writes_cameras(tmp_path: Path) -> None:

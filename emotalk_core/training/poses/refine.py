@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 STEP_LIMIT = 0.03  # rad, or outer eye distances: a larger step has lost its way
 ANCHOR = 0.02  # pull to the tracked poses: it holds what the pictures do not decide
 HAIR_VIEWS = 24  # frames from which hair is back-projected
+OUTLIER = 2.5  # a frame whose residual exceeds the median this many times is named
+NAMED_FRAMES = 8  # how many frame numbers a warning lists
 HEAD_ALPHA = 128  # grey value from which a pixel belongs to the head
 ALPHA_WEIGHT = 0.2  # of the difference to the soft head mask
 RATES = {
@@ -161,8 +163,8 @@ def sweep(
     eye: float,
     smoothing: float,
     threads: int,
-) -> Poses:
-    """One Gauss-Newton step of all poses together.
+) -> tuple[Poses, Float[np.ndarray, " T"]]:
+    """One Gauss-Newton step of all poses together, and the residual of every frame before it.
 
     Args:
         head: rigid.
@@ -179,7 +181,7 @@ def sweep(
     gradient = (poses.values - start.values) * (ANCHOR / unit**2)
     gradient += stiffness * apply_bands(smooth, poses.values)
     blocks = np.tile(np.diag(ANCHOR / unit**2), (len(valid), 1, 1))
-    sigmas = []
+    residuals = np.full(len(valid), np.nan)
     for t in np.flatnonzero(valid):
         with torch.no_grad():
             drawn = rasterize(
@@ -201,17 +203,34 @@ def sweep(
         )
         blocks[t] += made.block
         gradient[t] += made.gradient
-        sigmas.append(made.sigma)
+        residuals[t] = made.sigma
     bands = pose_bands(blocks, smooth, stiffness)
     step = solveh_banded(bands, -gradient.ravel(), lower=True).reshape(gradient.shape)
     limit = STEP_LIMIT * np.array([1.0] * 3 + [eye] * 3)
     logger.info(
         "poses: residual %.4f, step %.3f deg, %.2f mm",
-        float(np.mean(sigmas)),
+        float(np.nanmean(residuals)),
         float(np.degrees(np.sqrt((step[:, :3] ** 2).mean()))),
         1e3 * float(np.sqrt((step[:, 3:] ** 2).mean())),
     )
-    return replace(poses, values=poses.values + np.clip(step, -limit, limit))
+    moved = replace(poses, values=poses.values + np.clip(step, -limit, limit))
+    return moved, residuals
+
+
+def name_outliers(residuals: Float[np.ndarray, " T"]) -> None:
+    """Warn of frames that do not show the head that all others show."""
+    found = np.flatnonzero(residuals > OUTLIER * np.nanmedian(residuals))
+    if len(found):
+        named = ", ".join(str(i) for i in found[:NAMED_FRAMES])
+        more = f" and {len(found) - NAMED_FRAMES} more" if len(found) > NAMED_FRAMES else ""
+        logger.warning(
+            "poses: %d of %d frames do not fit the head (hidden, blurred or badly tracked): "
+            "frames %s%s; look at them in quality.png",
+            len(found),
+            len(residuals),
+            named,
+            more,
+        )
 
 
 def refine_poses(
@@ -245,12 +264,14 @@ def refine_poses(
     poses = start
     frames = np.flatnonzero(valid[:n_train])
     head = RigidHead(clip, start, neutral, frames, settings, seed, threads)
+    residuals = np.zeros(len(valid))
     for number in range(settings.rounds):
         head.train(poses, settings.steps, settings.decay**number)
         for _ in range(settings.sweeps):
-            poses = sweep(
+            poses, residuals = sweep(
                 head.gaussians(), clip, poses, start, valid, eye, settings.smoothing, threads
             )
+    name_outliers(residuals)
     viewmats = np.stack([poses.viewmat(t) for t in range(len(valid))])
     return replace(cameras, viewmats=hold_mean(viewmats, cameras.viewmats))
 
