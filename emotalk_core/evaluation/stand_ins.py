@@ -51,6 +51,7 @@ def _packaged(speech_extractor: str) -> list[tuple[str, str, str]]:
         ("perceptual distance", PACKAGED["perceptual"].id, PACKAGED["perceptual"].standing_for),
         ("emotion", PACKAGED["emotion"].id, PACKAGED["emotion"].standing_for),
         ("speech features", speech_extractor, "DeepSpeech"),
-        ("lips against sound", RIDGE_ID, RIDGE_STANDING_FOR),
+        ("lips against sound", PACKAGED["sync"].id, PACKAGED["sync"].standing_for),
+        ("lips against sound, baseline", RIDGE_ID, RIDGE_STANDING_FOR),
         ("emotional pictures", "geometric generator", "EmoStyle with a lip network (StyleGAN2)"),
     ]

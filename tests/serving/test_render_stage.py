@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -17,11 +18,19 @@ from emotalk_core.errors import ArtifactError, ConfigError
 from emotalk_core.media.audio import write_wav
 from emotalk_core.media.tables import write_arrays, write_cameras, write_manifest, write_table
 from emotalk_core.media.video import VideoReader, frames_sha256, write_video
-from emotalk_core.serving.stage import RENDER_COLUMNS, RenderSettings, render_scenario
+from emotalk_core.serving.stage import (
+    RENDER_COLUMNS,
+    RenderSettings,
+    RenderSpeed,
+    frames_per_second,
+    render_scenario,
+    write_speeds,
+)
 from emotalk_core.speech.features.registry import load_extractor
 from emotalk_core.types.camera import CameraPath
 from emotalk_core.types.gaussians import GaussianSet
 from emotalk_core.types.manifest import Manifest
+from emotalk_core.types.metrics import SPEED_COLUMNS
 
 SIZE, N_FRAMES = 32, 11
 NAMES = ("manifest", "track", "cameras", "torso", "action_units", "valence_arousal", "speech")
@@ -92,11 +101,11 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return paths
 
 
-def render(
+def timed_render(
     scenario: str, subject: dict[str, Path], out: Path, driving: bool = True
-) -> pd.DataFrame:
+) -> RenderSpeed:
     folder = subject["manifest"].parent
-    render_scenario(
+    return render_scenario(
         scenario=scenario,
         method="emotalk",
         checkpoint=folder / "avatar.safetensors",
@@ -109,7 +118,25 @@ def render(
         threads=1,
         device="cpu",
     )
+
+
+def render(
+    scenario: str, subject: dict[str, Path], out: Path, driving: bool = True
+) -> pd.DataFrame:
+    timed_render(scenario, subject, out, driving)
     return pd.read_csv(out / "render.csv")
+
+
+def test_speed_is_told_apart_from_the_frames(subject: dict[str, Path], tmp_path: Path) -> None:
+    speed = timed_render("cross_audio", subject, tmp_path)
+    assert speed.fps > 0 and speed.n_frames == 10 and speed.n_gaussians == 50
+    assert (speed.width, speed.height, speed.threads) == (SIZE, SIZE, 1)
+    assert speed.device.startswith("cpu ")
+    write_speeds(tmp_path / "speed.csv", [speed, replace(speed, scenario="emotion")])
+    table = pd.read_csv(tmp_path / "speed.csv")
+    assert tuple(table.columns) == SPEED_COLUMNS
+    assert table["scenario"].tolist() == ["cross_audio", "emotion"]
+    assert frames_per_second([9.0, 0.1, 0.1]) == pytest.approx(10)  # the first frame warms up
 
 
 @pytest.mark.parametrize(
