@@ -15,11 +15,20 @@ from emotalk_core.evaluation.metrics.action_unit_error import LOWER_UNITS, UPPER
 from emotalk_core.evaluation.metrics.base import FrameEvidence
 from emotalk_core.evaluation.metrics.registry import load_metrics
 from emotalk_core.evaluation.readers import PackagedActionUnits, open_readers
+from emotalk_core.media.tables import write_arrays
 from emotalk_core.perception.tracking.single_frame import SingleFrameFitter
 
 REAL = Path(__file__).parents[2] / ".." / "shared" / "real"
 N_FRAMES = 50
-SUBJECT = (Path("track.npz"), Path("valence_arousal.csv"), 0)  # not read for landmarks alone
+
+
+@pytest.fixture
+def subject(tmp_path: Path) -> tuple[Path, Path, int]:
+    """A track of one frame, which the sync judge reads; for landmarks alone nothing else is."""
+    track = tmp_path / "track.npz"
+    points = landmark_basis()[0][None, :, :2].astype(np.float32)
+    write_arrays(track, landmarks=points, valid=np.ones(1, bool))
+    return track, tmp_path / "valence_arousal.csv", 1
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +41,10 @@ def frames() -> np.ndarray:
         return np.stack([next(pictures).to_ndarray(format="rgb24") for _ in range(N_FRAMES)])
 
 
-def test_blur_keeps_the_lips_and_late_lips_are_noticed(frames: np.ndarray) -> None:
-    with open_readers("cross_audio", *SUBJECT) as readers:
+def test_blur_keeps_the_lips_and_late_lips_are_noticed(
+    frames: np.ndarray, subject: tuple[Path, Path, int]
+) -> None:
+    with open_readers("cross_audio", *subject) as readers:
         truth = [readers.read(f) for f in frames]
         blurred = [readers.read(cv2.GaussianBlur(f, (0, 0), 1.2)) for f in frames]
     assert all(face is not None for face in (*truth, *blurred))
@@ -50,17 +61,21 @@ def test_blur_keeps_the_lips_and_late_lips_are_noticed(frames: np.ndarray) -> No
     assert value("lip_amplitude", blurred) == pytest.approx(1, abs=0.2)
 
 
-def test_a_reading_depends_on_its_own_picture_only(frames: np.ndarray) -> None:
-    with open_readers("cross_audio", *SUBJECT) as readers:
+def test_a_reading_depends_on_its_own_picture_only(
+    frames: np.ndarray, subject: tuple[Path, Path, int]
+) -> None:
+    with open_readers("cross_audio", *subject) as readers:
         forward = [readers.read(f) for f in frames[:6]]
         backward = [readers.read(f) for f in frames[5::-1]][::-1]
     for a, b in zip(forward, backward):
         np.testing.assert_array_equal(a.landmarks, b.landmarks)
 
 
-def test_action_units_of_single_frames_follow_lips_and_lids(frames: np.ndarray) -> None:
+def test_action_units_of_single_frames_follow_lips_and_lids(
+    frames: np.ndarray, subject: tuple[Path, Path, int]
+) -> None:
     person = SingleFrameFitter.of_person(landmark_basis()[0])
-    with open_readers("cross_audio", *SUBJECT) as readers:
+    with open_readers("cross_audio", *subject) as readers:
         faces = [readers.read(f) for f in frames[::2]]
     lids = np.array([lid_opening(f.landmarks) for f in faces])
     reader = PackagedActionUnits(person, lids)
