@@ -74,12 +74,18 @@ def open_reference_readers(settings: EvaluationSettings) -> ReferenceReaders:
     fan = FanPoints.open() if settings.landmarks == "fan" else None
     if fan is not None:
         evaluators["fan"] = _evaluator(FanPoints.id, "fan")
+    elif settings.landmarks == "fan":
+        evaluators["landmarks"] = _without("landmarks", "fan")
     lpips = _open_lpips() if settings.perceptual == "lpips_alex" else None
     if lpips is not None:
         evaluators["lpips"] = _evaluator("lpips-alex-0.1", "alexnet", "lpips_alex")
+    elif settings.perceptual == "lpips_alex":
+        evaluators["perceptual"] = _without("perceptual", "lpips_alex")
     syncnet = open_network("syncnet", SyncNet) if settings.sync == "syncnet" else None
     if syncnet is not None:
         evaluators["syncnet"] = _evaluator("syncnet-v2", "syncnet")
+    elif settings.sync == "syncnet":
+        evaluators["sync"] = _without("sync", "syncnet")
     expert = None if syncnet is None else SyncNetExpert(syncnet)
     return ReferenceReaders(evaluators, emotion, identity, fan, lpips, expert)
 
@@ -106,8 +112,11 @@ def _evaluator(own: str, *names: str) -> Evaluator:
 
 def _reader(kind: EvaluatorKind, name: str, own: str, opened: object | None) -> Evaluator:
     """The reference where it could be opened; else the packaged one, marked in its id."""
-    if opened is not None:
-        return _evaluator(own, name)
+    return _without(kind, name) if opened is None else _evaluator(own, name)
+
+
+def _without(kind: EvaluatorKind, name: str) -> Evaluator:
+    """The packaged evaluator, marked: a network was chosen and its file is missing."""
     packaged = PACKAGED[kind]
     return replace(packaged, id=f"{packaged.id}{MISSING_MARK}{name}")
 

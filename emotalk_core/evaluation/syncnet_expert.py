@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
+from emotalk_core.evaluation.driven import DrivenClip
 from emotalk_core.media.audio import read_audio
 from emotalk_core.perception.emotion.reference import face_box
 from emotalk_core.speech.sync.syncnet_protocol import (
@@ -17,9 +16,6 @@ from emotalk_core.speech.sync.syncnet_protocol import (
     embed,
     shift_distances,
 )
-
-if TYPE_CHECKING:
-    from emotalk_core.evaluation.driven import DrivenClip
 
 
 def heard_samples(

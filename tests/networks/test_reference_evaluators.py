@@ -10,11 +10,11 @@ import torch
 
 from emotalk_core import weights
 from emotalk_core.errors import ConfigError, WeightsError
+from emotalk_core.evaluation.driven import DrivenClip
 from emotalk_core.evaluation.evaluators import PACKAGED, known_evaluators
 from emotalk_core.evaluation.metrics.base import FaceReading, FrameEvidence
 from emotalk_core.evaluation.metrics.registry import all_metrics
 from emotalk_core.evaluation.metrics.sync import sync_confidence, sync_distance
-from emotalk_core.evaluation.readers import DrivenClip
 from emotalk_core.evaluation.reference_readers import LpipsDistance, open_reference_readers
 from emotalk_core.evaluation.settings import EvaluationSettings
 from emotalk_core.evaluation.stand_ins import stand_ins
@@ -71,7 +71,13 @@ def test_missing_files_leave_packaged_evaluators_with_a_mark(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     found = open_reference_readers(ALL)
-    assert set(found.evaluators) == {"emotion", "identity"}
+    assert {kind: e.id.partition("-without-")[2] for kind, e in found.evaluators.items()} == {
+        "emotion": "emonet",
+        "identity": "facenet_vggface2",
+        "landmarks": "fan",
+        "perceptual": "lpips_alex",
+        "sync": "syncnet",
+    }
     emotion = found.evaluators["emotion"]
     assert emotion.id == f"{PACKAGED['emotion'].id}-without-emonet" and not emotion.reference
     ((_, replaces),) = known_evaluators([emotion.id])
