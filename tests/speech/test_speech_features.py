@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emotalk_core.errors import ArtifactError, ConfigError
+from emotalk_core.errors import ArtifactError, ConfigError, WeightsError
 from emotalk_core.media.audio import write_wav
 from emotalk_core.media.tables import read_arrays, write_manifest
-from emotalk_core.speech.features import mel
+from emotalk_core.speech.features import embedding, mel
 from emotalk_core.speech.features.mel import log_mel
+from emotalk_core.speech.features.onnx_weights import float_tensors
 from emotalk_core.speech.features.registry import (
     EXTRACTORS,
     features_from_wav,
@@ -164,3 +165,23 @@ def manifest(n_frames: int) -> Manifest:
         av_offset_confidence=0.3,
         n_train=n_frames - 5,
     )
+
+
+def test_blocks_of_a_long_sound_have_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    extractor = load_extractor("embedding")
+    whole = extractor.windows(SOUND, 50)
+    monkeypatch.setattr(embedding, "BLOCK_FRAMES", 7)
+    np.testing.assert_allclose(extractor.windows(SOUND, 50), whole, atol=1e-4)
+
+
+def test_windows_are_views_of_one_pass() -> None:
+    for name in ("logmel", "embedding"):
+        windows = load_extractor(name).windows(SOUND, 50)
+        assert windows.base is not None and windows.shape[:2] == (50, 16)
+
+
+def test_broken_weight_files_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    path.write_bytes(b"\x00\x01 this is no protocol buffer")
+    with pytest.raises(WeightsError, match=r"net\.onnx: not readable as ONNX"):
+        float_tensors(path)
