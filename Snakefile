@@ -17,6 +17,7 @@ include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/report.smk"
 include: "rules/weights.smk"
+include: "rules/models.smk"
 
 
 localrules:

@@ -1,14 +1,15 @@
-"""Strided frames of a clip in; what holds for all of it out: plate, colours, hair and neck maps."""
+"""Strided frames of a clip in; what holds for all of it out: plate, colours, neck map."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
 from emotalk_core.perception.landmarks import topology as tp
+from emotalk_core.perception.parsing.packaged import PartReader
+from emotalk_core.perception.parsing.tasks import HEAD
 from emotalk_core.perception.regions.colours import (
     CLASSES,
     CLOTHES,
@@ -23,9 +24,9 @@ from emotalk_core.perception.regions.filters import blur, dilate
 from emotalk_core.perception.regions.plate import Plate, clean_plate
 from emotalk_core.perception.regions.settings import RegionSettings
 
+HEAD_CLASS = {names[0]: number for number, names in enumerate(HEAD.classes)}
+UNKNOWN = 1e-3  # chance under which the network has no opinion
 SURE = 217  # person probability (0..255) of pixels that teach colours
-MAP_SIZE = 96  # px of the map of hair around the canonical face
-MAP_BOX = (-0.17, 0.17, -0.2, 0.14)  # its left, right, top, bottom: metres, canonical face
 ODD_SKIN = (
     0.1  # the tenth of the skin's pixels that look least like skin bounds what skin looks like
 )
@@ -44,7 +45,7 @@ class ClipModel:
     Attributes:
         plate: the background without the person.
         colours: hair, skin, clothes.
-        hair_map: probability of hair around the canonical face.
+        usual_parts: mean chances of the head's parts in the aligned crop.
         neck_map: probability that what is seen of the body is neck, in the picture's own frame.
         long_hair: hair hangs below the ears.
         long_hair_share: what that decision rests on.
@@ -52,7 +53,7 @@ class ClipModel:
 
     plate: Plate
     colours: ColourModel
-    hair_map: Float32[np.ndarray, "M M"]
+    usual_parts: Float32[np.ndarray, "S S 9"]
     neck_map: Float32[np.ndarray, "H W"]
     long_hair: bool
     long_hair_share: float
@@ -62,46 +63,63 @@ def build_clip_model(
     frames: UInt8[np.ndarray, "S H W 3"],
     person: UInt8[np.ndarray, "S H W"],
     faces: list[FaceShape],
+    reader: PartReader,
     settings: RegionSettings,
 ) -> ClipModel:
-    """Learn a clip from frames spread over it, their person probability and faces."""
+    """Learn a clip from frames spread over it.
+
+    Args:
+        frames: RGB.
+        person: probability of person, 0..255.
+        faces: of these frames.
+        reader: of the head's parts.
+        settings: config block `regions`.
+    """
     plate = clean_plate(frames, person, faces[0].unit)
     step = max(1, len(frames) // settings.colour_frames)
     chosen = range(0, len(frames), step)
+    crops = [reader.read_crop(frames[i], faces[i].outline) for i in chosen]
+    usual = np.mean(crops, axis=0)
     samples: dict[str, list[np.ndarray]] = {name: [] for name in CLASSES}
     for i in chosen:
-        for name, mask in _teaching_masks(faces[i], person[i] > SURE).items():
+        parts = reader.read(frames[i], faces[i].outline, usual)
+        for name, mask in _teaching_masks(faces[i], person[i] > SURE, hair_chance(parts)).items():
             samples[name].append(frames[i][mask])
     pixels = {name: np.concatenate(found) for name, found in samples.items()}
     colours = fit_colours(_without_skin(pixels, settings.seed), settings.seed)
-    maps = [_hair_in_map(faces[i], frames[i], person[i], colours) for i in chosen]
-    weight = np.maximum(sum(w for _, w in maps), 1e-6)
     looks = [(faces[i], person[i], colours.posterior(frames[i])) for i in chosen]
     share = float(np.mean([_beside_jaw(*look) for look in looks]))
     return ClipModel(
         plate=plate,
         colours=colours,
-        hair_map=(sum(h * w for h, w in maps) / weight).astype(np.float32),
+        usual_parts=usual,
         neck_map=_neck_map(looks),
         long_hair=share > settings.long_hair_share,
         long_hair_share=share,
     )
 
 
+def hair_chance(parts: Float32[np.ndarray, "H W 9"]) -> Float32[np.ndarray, "H W"]:
+    """Probability of hair against all other parts of a person; a half where none is expected."""
+    hair = parts[..., HEAD_CLASS["hair"]]
+    others = 1 - hair - parts[..., HEAD_CLASS["background"]]
+    return (hair + UNKNOWN) / (hair + others + 2 * UNKNOWN)
+
+
 def _teaching_masks(
-    face: FaceShape, sure: Bool[np.ndarray, "H W"]
+    face: FaceShape, sure: Bool[np.ndarray, "H W"], hair_chance: Float32[np.ndarray, "H W"]
 ) -> dict[str, Bool[np.ndarray, "H W"]]:
     """Where hair, skin and clothes surely are."""
     parts = np.zeros(face.size, dtype=bool)
     for ring in (tp.RIGHT_EYE, tp.LEFT_EYE, tp.RIGHT_BROW, tp.LEFT_BROW, tp.OUTER_LIPS):
         parts |= face.ring(ring) > 0
-    skin = (face.oval(0.85) > 0.5) & ~dilate(parts, 4 * face.unit)
-    over_brows = face.above(face.outline[tp.BROW_TOP]) > 0
-    hair = sure & over_brows & (face.oval(1.1) < 0.5)
-    clothes = sure & (face.above(face.outline[tp.CHIN]) < -0.12)
+    hairy = hair_chance > 0.5
+    skin = (face.oval(0.85) > 0.5) & ~dilate(parts, 4 * face.unit) & ~hairy
+    hair = sure & hairy & (face.above_ears > 0) & (face.oval(0.9) < 0.5)
+    clothes = sure & (face.above(face.outline[tp.CHIN]) < -0.12) & ~hairy
     below = -face.above(face.outline[tp.CHIN])
     near, far, beside = UNDER_CHIN
-    neck = sure & (below > near) & (below < far) & (face.aside < beside)
+    neck = sure & (below > near) & (below < far) & (face.aside < beside) & ~hairy
     return {"hair": hair, "skin": skin & sure, "clothes": clothes, "neck": neck}
 
 
@@ -122,52 +140,10 @@ def _without_skin(
     return kept
 
 
-def _map_transform() -> Float[np.ndarray, "2 3"]:
-    """Canonical metres -> px of the hair map."""
-    left, right, top, bottom = MAP_BOX
-    scale = np.array([MAP_SIZE / (right - left), MAP_SIZE / (bottom - top)])
-    return np.array([[scale[0], 0, -left * scale[0]], [0, scale[1], -top * scale[1]]])
-
-
-def _chain(
-    outer: Float[np.ndarray, "2 3"], inner: Float[np.ndarray, "2 3"]
-) -> Float[np.ndarray, "2 3"]:
-    """The affine map that applies `inner` first."""
-    return outer @ np.concatenate([inner, [[0.0, 0.0, 1.0]]])
-
-
 def hair_share(posterior: Float32[np.ndarray, "H W C"]) -> Float32[np.ndarray, "H W"]:
-    """Probability of hair where only hair or skin can be."""
+    """Probability of hair by colour where only hair or skin can be."""
     hair, skin = posterior[..., HAIR], posterior[..., SKIN]
     return (hair + 1e-4) / (hair + skin + 2e-4)
-
-
-def _hair_in_map(
-    face: FaceShape,
-    frame: UInt8[np.ndarray, "H W 3"],
-    person: UInt8[np.ndarray, "H W"],
-    colours: ColourModel,
-) -> tuple[Float32[np.ndarray, "M M"], Float32[np.ndarray, "M M"]]:
-    """Probability of hair and its weight on the canonical map, from one frame."""
-    transform = _chain(_map_transform(), face.to_canonical)
-    size = (MAP_SIZE, MAP_SIZE)
-    weight = (person > SURE).astype(np.float32)
-    values = hair_share(colours.posterior(frame)) * weight
-    seen = cv2.warpAffine(weight, transform, size)
-    return cv2.warpAffine(values, transform, size) / np.maximum(seen, 1e-3), seen
-
-
-def hair_prior(model: ClipModel, face: FaceShape) -> Float32[np.ndarray, "H W"]:
-    """The clip's hair map laid over one frame."""
-    transform = _chain(_map_transform(), face.to_canonical)
-    height, width = face.size
-    return cv2.warpAffine(
-        model.hair_map,
-        transform,
-        (width, height),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
 
 
 def neck_share(posterior: Float32[np.ndarray, "H W C"]) -> Float32[np.ndarray, "H W"]:

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Float32
 from scipy.signal import savgol_filter
 
 from emotalk_core.perception.landmarks import topology as tp
+from emotalk_core.perception.parsing.crops import to_canonical
 from emotalk_core.perception.regions.filters import polygon
 
 UNITS_PER_FACE = 256.0  # a face unit is 1/256 of the face's height (forehead to chin)
 STEADY_WINDOW, STEADY_ORDER = 7, 2  # frames: the jaw's outline must not shiver with the detector
 # The mesh's oval ends on the chin but inside the jaw's sides; a wider one lets collars in.
 JAW_SCALE = 1.045
-BROW_GROW = 0.012  # of the face height: the mesh's brow ring is thinner than brows are
 
 
-@lru_cache(maxsize=4)
-def _pixel_centres(shape: tuple[int, int]) -> Float32[np.ndarray, "H W 2"]:
-    rows, columns = np.mgrid[: shape[0], : shape[1]]
-    return np.stack([columns, rows], axis=-1).astype(np.float32) + 0.5
+def _distance_along(
+    shape: tuple[int, int], origin: Float[np.ndarray, " 2"], direction: Float[np.ndarray, " 2"]
+) -> Float32[np.ndarray, "H W"]:
+    """Of every pixel's centre from `origin` along `direction`, in units of its length."""
+    rows = (np.arange(shape[0]) + 0.5 - origin[1]) * direction[1]
+    columns = (np.arange(shape[1]) + 0.5 - origin[0]) * direction[0]
+    return rows.astype(np.float32)[:, None] + columns.astype(np.float32)
 
 
 def steady_landmarks(landmarks: Float[np.ndarray, "T 478 2"]) -> Float[np.ndarray, "T 478 2"]:
@@ -65,8 +68,7 @@ class FaceShape:
 
     def above(self, point: Float[np.ndarray, " 2"]) -> Float32[np.ndarray, "H W"]:
         """Signed distance of every pixel above the level of `point`, in face heights."""
-        offset: np.ndarray = _pixel_centres(self.size) - point.astype(np.float32)
-        return offset @ (self.up / self.height).astype(np.float32)
+        return _distance_along(self.size, point, self.up / self.height)
 
     @cached_property
     def above_ears(self) -> Float32[np.ndarray, "H W"]:
@@ -74,16 +76,14 @@ class FaceShape:
         right, left = self.outline[list(tp.EAR_LINE)]
         along = left - right
         normal = np.array([along[1], -along[0]]) / np.linalg.norm(along)
-        offset = _pixel_centres(self.size) - right.astype(np.float32)
-        return offset @ (normal / self.height).astype(np.float32)
+        return _distance_along(self.size, right, normal / self.height)
 
     @cached_property
     def aside(self) -> Float32[np.ndarray, "H W"]:
         """Distance of every pixel from the face's long axis, in face heights."""
         across = np.array([-self.up[1], self.up[0]])
         middle = self.outline[list(tp.OVAL)].mean(axis=0)
-        offset = _pixel_centres(self.size) - middle.astype(np.float32)
-        return np.abs(offset @ (across / self.height).astype(np.float32))
+        return np.abs(_distance_along(self.size, middle, across / self.height))
 
     def oval(self, scale: float) -> Float32[np.ndarray, "H W"]:
         """Coverage of the face's oval, scaled about its middle."""
@@ -106,14 +106,8 @@ class FaceShape:
 
     @cached_property
     def to_canonical(self) -> Float[np.ndarray, "2 3"]:
-        """Similarity from px to the canonical face's x, y, metres (least squares, rigid points)."""
-        rigid = list(tp.rigid_points())
-        source = self.outline[rigid] @ np.array([1, 1j])
-        target = tp.canonical_face()[rigid, :2] @ np.array([1, 1j])
-        a, b = source - source.mean(), target - target.mean()
-        turn = (a.conj() * b).sum() / (np.abs(a) ** 2).sum()
-        shift = target.mean() - turn * source.mean()
-        return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+        """Similarity from px to the canonical face's x, y, metres."""
+        return to_canonical(self.outline)
 
 
 class ClipFaces:

@@ -1,22 +1,25 @@
-"""One frame's person alpha, face and colours in; soft head alpha and label map out."""
+"""One frame's person alpha, face, colours and parts in; soft head alpha and label map out."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from emotalk_core.perception.landmarks import topology as tp
+from emotalk_core.perception.parsing.tasks import MOUTH
 from emotalk_core.perception.regions.clip_model import (
+    HEAD_CLASS,
     ClipModel,
-    hair_prior,
+    hair_chance,
     hair_share,
     neck_share,
 )
-from emotalk_core.perception.regions.colours import CLOTHES, SKIN
-from emotalk_core.perception.regions.face import BROW_GROW, FaceShape
+from emotalk_core.perception.regions.colours import CLOTHES, HAIR, NECK, SKIN
+from emotalk_core.perception.regions.face import FaceShape
 from emotalk_core.perception.regions.filters import blur, dilate, erode, hanging
-from emotalk_core.perception.teeth.packaged import find_teeth
 from emotalk_core.types.regions import LABEL
 
 LINE_SOFTNESS = 0.008  # of the face height: half width of the step at the ear line
@@ -27,13 +30,26 @@ HANGING_GAP = 6.0  # face units of background under hair of the nape
 SPECK = 4.0  # face units: holes of the person's mask that do not count as background
 NAPE_END = 0.1  # of the face height over the chin: hair of the nape ends above
 SKIN_BLUR = 1.0  # face units: the colour table is noisy
-HAIR_BLUR, NECK_BLUR = 2.0, 2.0
-PRIOR_WEIGHT = 2.0  # the clip's hair map counts twice what one frame's colour counts
+HAIR_BLUR, NECK_BLUR = 1.0, 2.0
+PRIOR_WEIGHT = 2.0  # the clip's neck map counts twice what one frame's colour counts
 MAX_EVIDENCE = 2.0  # log odds of one frame's colour
 NECK_REACH = 0.5  # of the face height beside the face's axis
+BROW_REACH = 0.04  # of the face height around the landmarks' brows
+LIP_REACH = 0.02  # of the face height: so far may lips lie from where the landmarks have them
 HAIR_ISLAND = 0.01  # of the head's area
 EAR_TOP = 0.03  # of the face height above the brows: ears do not reach higher
-MOUTH_OPEN = 0.012  # of the face height: inner lips closer than that show no inside
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the packaged networks see in a frame: chances of the classes of their tasks.
+
+    Attributes:
+        head: of `parsing.tasks.HEAD`. mouth: of `parsing.tasks.MOUTH`.
+    """
+
+    head: Float32[np.ndarray, "H W 9"]
+    mouth: Float32[np.ndarray, "H W 5"]
 
 
 def _step(distance: Float32[np.ndarray, "H W"], softness: float) -> Float32[np.ndarray, "H W"]:
@@ -85,12 +101,12 @@ def _without_islands(mask: Bool[np.ndarray, "H W"], smallest: float) -> Bool[np.
 
 
 def label_map(
-    frame: UInt8[np.ndarray, "H W 3"],
     person: Float32[np.ndarray, "H W"],
     head: Float32[np.ndarray, "H W"],
     face: FaceShape,
     model: ClipModel,
     posterior: Float32[np.ndarray, "H W C"],
+    parts: Parts,
 ) -> UInt8[np.ndarray, "H W"]:
     """Numbers of `types.regions.REGION_NAMES` for every pixel."""
     labels = np.full(face.size, LABEL["background"], dtype=np.uint8)
@@ -98,15 +114,18 @@ def label_map(
     body = (person > 0.5) & ~in_head
     labels[body] = LABEL["clothes"]
     labels[_neck(body, face, model, posterior)] = LABEL["neck"]
+    if model.long_hair:
+        hanging_hair = _hanging_hair(body, in_head, face, posterior, hair_chance(parts.head))
+        labels[hanging_hair] = LABEL["hair"]
     labels[in_head] = LABEL["skin"]
     oval = face.jaw_oval > 0.5
     over_brows = face.above(face.outline[tp.BROW_TOP])
-    hair = in_head & _hair(face, model, posterior) & (~oval | (over_brows > 0))
+    hair = in_head & _hair(face, posterior, hair_chance(parts.head)) & (~oval | (over_brows > 0))
     hair = _without_islands(hair, HAIR_ISLAND * int(in_head.sum()))
     labels[hair] = LABEL["hair"]
     beside = in_head & ~oval & ~hair & (over_brows < EAR_TOP) & (face.aside > 0.25)
     labels[beside] = LABEL["ears"]
-    _paint_parts(labels, frame, face, in_head)
+    _paint_parts(labels, face, in_head, parts)
     return labels
 
 
@@ -134,30 +153,55 @@ def _neck(
 
 
 def _hair(
-    face: FaceShape, model: ClipModel, posterior: Float32[np.ndarray, "H W C"]
+    face: FaceShape, posterior: Float32[np.ndarray, "H W C"], chance: Float32[np.ndarray, "H W"]
 ) -> Bool[np.ndarray, "H W"]:
-    """Hair by the clip's map around the face and this frame's colour."""
+    """Hair by the network and this clip's colours of hair and skin."""
     evidence = np.clip(_odds(hair_share(posterior)), -MAX_EVIDENCE, MAX_EVIDENCE)
-    total = evidence + PRIOR_WEIGHT * _odds(hair_prior(model, face))
-    return blur(total, HAIR_BLUR * face.unit) > 0
+    return blur(_odds(chance) + evidence, HAIR_BLUR * face.unit) > 0
+
+
+def _hanging_hair(
+    body: Bool[np.ndarray, "H W"],
+    head: Bool[np.ndarray, "H W"],
+    face: FaceShape,
+    posterior: Float32[np.ndarray, "H W C"],
+    chance: Float32[np.ndarray, "H W"],
+) -> Bool[np.ndarray, "H W"]:
+    """Long hair below the ears: body that looks like hair and hangs together with the head.
+
+    It keeps its name, but not its place in the head's alpha: it moves with the body.
+    """
+    others = np.maximum.reduce([posterior[..., c] for c in (SKIN, CLOTHES, NECK)])
+    likeness = posterior[..., HAIR] - others + 2 * (2 * chance - 1)
+    mask = body & (blur(likeness, HAIR_BLUR * face.unit) > 0)
+    _, parts = cv2.connectedComponents(mask.astype(np.uint8))
+    joined = np.unique(parts[dilate(head, 2 * face.unit) & mask])
+    return mask & np.isin(parts, joined)
 
 
 def _paint_parts(
     labels: UInt8[np.ndarray, "H W"],
-    frame: UInt8[np.ndarray, "H W 3"],
     face: FaceShape,
     in_head: Bool[np.ndarray, "H W"],
+    parts: Parts,
 ) -> None:
     """Brows, eyes, lips and the inside of the mouth, in place."""
+    brows = parts.head[..., HEAD_CLASS["brows"]] > parts.head[..., HEAD_CLASS["skin"]]
     for ring in (tp.RIGHT_BROW, tp.LEFT_BROW):
-        labels[dilate(face.ring(ring) > 0.5, BROW_GROW * face.height) & in_head] = LABEL["brows"]
+        near = dilate(face.ring(ring) > 0.5, BROW_REACH * face.height)
+        labels[brows & near & in_head] = LABEL["brows"]
     for eye in (tp.RIGHT_EYE, tp.LEFT_EYE):
         labels[(face.ring(eye) > 0.5) & in_head] = LABEL["eyes"]
-    labels[(face.ring(tp.OUTER_LIPS) > 0.5) & in_head] = LABEL["lips"]
-    gap = np.linalg.norm(face.exact[tp.UPPER_INNER_LIP] - face.exact[tp.LOWER_INNER_LIP])
-    if gap < MOUTH_OPEN * face.height:
-        return
-    inside = (face.ring(tp.INNER_LIPS) > 0.5) & in_head
-    labels[inside] = LABEL["inner_mouth"]
-    teeth = find_teeth(frame, inside, labels == LABEL["lips"], labels == LABEL["skin"])
-    labels[teeth] = LABEL["teeth"]
+    found = _near_lips(parts.mouth, face).argmax(axis=-1)
+    for number, names in enumerate(MOUTH.classes[1:], start=1):
+        labels[(found == number) & in_head] = LABEL[names[0]]
+
+
+def _near_lips(
+    mouth: Float32[np.ndarray, "H W 5"], face: FaceShape
+) -> Float32[np.ndarray, "H W 5"]:
+    """The network's chances without lips and mouths far from the landmarks' lips."""
+    reach = LIP_REACH * face.height
+    lips = dilate(face.ring(tp.OUTER_LIPS) > 0.5, reach)
+    inside = dilate(face.ring(tp.INNER_LIPS) > 0, reach)
+    return mouth * np.stack([np.ones_like(lips), lips, *[lips & inside] * 3], axis=-1)

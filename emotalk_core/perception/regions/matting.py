@@ -45,10 +45,10 @@ def person_alpha(
     image, back = frame.astype(np.float32), plate.picture.astype(np.float32)
     front = _mean_inside(image, sure, FOREGROUND_BOX * unit)
     contrast = front - back
-    power = (contrast**2).sum(axis=-1)
+    power = _dot(contrast, contrast)
     offset = image - back
-    known = np.clip((contrast * offset).sum(axis=-1) / (power + NOISE_POWER), 0, 1)
-    distance = np.linalg.norm(offset, axis=-1)
+    known = np.clip(_dot(contrast, offset) / (power + NOISE_POWER), 0, 1)
+    distance = np.sqrt(_dot(offset, offset))
     known = np.maximum(known, np.clip(distance / DIFFERENT - 1, 0, 1))
     trust = power / (power + CONTRAST_POWER) * plate.seen
     smooth = guided(frame, probability, GUIDED_RADIUS * unit, GUIDED_EPS)
@@ -59,17 +59,21 @@ def person_alpha(
     return np.clip((alpha - low) / (high - low), 0, 1)
 
 
+def _dot(
+    a: Float32[np.ndarray, "H W 3"], b: Float32[np.ndarray, "H W 3"]
+) -> Float32[np.ndarray, "H W"]:
+    """Product of colours, several times faster than a sum over the last axis."""
+    return np.einsum("hwc,hwc->hw", a, b)
+
+
 def _mean_inside(
     image: Float32[np.ndarray, "H W 3"], mask: np.ndarray, radius: float
 ) -> Float32[np.ndarray, "H W 3"]:
     """Box mean of the masked pixels around every pixel; far from the mask their overall mean."""
     size = (2 * max(round(radius), 1) + 1,) * 2
-    weight = mask.astype(np.float32)
-    total = cv2.boxFilter(image * weight[..., None], -1, size)
+    inside = mask.astype(np.uint8)
+    weight = inside.astype(np.float32)
+    overall = np.array(cv2.mean(image, inside if mask.any() else None)[:3], np.float32)
+    total = cv2.boxFilter((image - overall) * weight[..., None], -1, size)
     share = cv2.boxFilter(weight, -1, size)[..., None]
-    overall = (
-        (image * weight[..., None]).sum(axis=(0, 1)) / weight.sum()
-        if weight.any()
-        else image.mean()
-    )
-    return np.where(share > 1e-3, total / np.maximum(share, 1e-3), overall).astype(np.float32)
+    return np.where(share > 1e-3, total / np.maximum(share, 1e-3), 0) + overall

@@ -13,9 +13,12 @@ from threadpoolctl import threadpool_limits
 from emotalk_core.media import progress
 from emotalk_core.media.tables import check_length, describe, read_arrays, read_manifest
 from emotalk_core.media.video import VideoReader, VideoWriter, expect_frames
+from emotalk_core.perception.parsing.packaged import PartReader
+from emotalk_core.perception.parsing.tasks import HEAD as HEAD_TASK
+from emotalk_core.perception.parsing.tasks import MOUTH as MOUTH_TASK
 from emotalk_core.perception.regions.clip_model import ClipModel, build_clip_model
 from emotalk_core.perception.regions.face import ClipFaces, FaceShape
-from emotalk_core.perception.regions.labels import head_alpha, label_map
+from emotalk_core.perception.regions.labels import Parts, head_alpha, label_map
 from emotalk_core.perception.regions.matting import person_alpha
 from emotalk_core.perception.regions.parsers import Parser, open_parser
 from emotalk_core.perception.regions.person import PersonSegmenter, steady_masks
@@ -25,6 +28,18 @@ from emotalk_core.perception.teeth.readers import TeethReader, open_teeth, paint
 from emotalk_core.types.regions import HEAD, region_mask
 
 logger = logging.getLogger(__name__)
+
+
+class Readers:
+    """The packaged networks of this stage."""
+
+    def __init__(self) -> None:
+        self.head, self._mouth = PartReader(HEAD_TASK), PartReader(MOUTH_TASK)
+
+    def read(self, frame: UInt8[np.ndarray, "H W 3"], face: FaceShape, model: ClipModel) -> Parts:
+        """What both see in a frame; the head's parts are steadied in time."""
+        head = self.head.read(frame, face.outline, model.usual_parts)
+        return Parts(head, self._mouth.read(frame, face.exact))
 
 
 def segment_regions(
@@ -57,13 +72,14 @@ def segment_regions(
     check_length("track.npz", len(landmarks), facts.n_frames, "tracking")
     faces = ClipFaces(landmarks, (facts.height, facts.width))
     parser, teeth = open_parser(settings.parser), open_teeth(settings.teeth)
+    torch.set_num_threads(threads)
     if parser is not None:
-        torch.set_num_threads(threads)
         with threadpool_limits(threads):
             _write_parsed(video, regions, alpha, len(faces), parser, teeth)
         return
     with threadpool_limits(threads), PersonSegmenter() as segmenter:
-        model = learn_clip(video, faces, segmenter, settings)
+        readers = Readers()
+        model = learn_clip(video, faces, segmenter, readers.head, settings)
         logger.info(
             "regions: %s",
             describe(
@@ -76,19 +92,23 @@ def segment_regions(
         )
         if model.long_hair:
             logger.warning("regions: long hair; below the ears it is kept with the body")
-        _write_all(video, regions, alpha, faces, model, segmenter, teeth)
+        _write_all(video, regions, alpha, faces, model, segmenter, readers, teeth)
 
 
 def learn_clip(
-    video: Path, faces: ClipFaces, segmenter: PersonSegmenter, settings: RegionSettings
+    video: Path,
+    faces: ClipFaces,
+    segmenter: PersonSegmenter,
+    reader: PartReader,
+    settings: RegionSettings,
 ) -> ClipModel:
     """The clip's model from frames spread over it (the only frames that are held together)."""
     count = min(settings.plate_frames, len(faces))
     chosen = np.linspace(0, len(faces) - 1, count).round().astype(int)
-    with VideoReader(video) as reader:
-        frames = np.stack([reader[int(i)] for i in chosen])
+    with VideoReader(video) as source:
+        frames = np.stack([source[int(i)] for i in chosen])
     person = np.stack([segmenter.segment(frame) for frame in frames])
-    return build_clip_model(frames, person, [faces[int(i)] for i in chosen], settings)
+    return build_clip_model(frames, person, [faces[int(i)] for i in chosen], reader, settings)
 
 
 def _write_all(
@@ -98,13 +118,14 @@ def _write_all(
     faces: ClipFaces,
     model: ClipModel,
     segmenter: PersonSegmenter,
+    readers: Readers,
     teeth: TeethReader | None,
 ) -> None:
     steps = progress.Progress("regions", len(faces), logger)
     areas = []
     with VideoWriter(regions) as label_writer, VideoWriter(alpha) as alpha_writer:
         for index, (frame, person) in enumerate(steady_masks(VideoReader(video), segmenter)):
-            labels, head = segment_frame(frame, person, faces[index], model)
+            labels, head = segment_frame(frame, person, faces[index], model, readers)
             if teeth is not None:
                 labels = paint_teeth(labels, teeth.teeth(frame))
             label_writer.write(labels)
@@ -146,10 +167,11 @@ def segment_frame(
     person: UInt8[np.ndarray, "H W"],
     face: FaceShape,
     model: ClipModel,
+    readers: Readers,
 ) -> tuple[UInt8[np.ndarray, "H W"], UInt8[np.ndarray, "H W"]]:
     """Label map and head alpha (0..255) of one frame."""
     opacity = person_alpha(frame, person, model.plate, face.unit)
     posterior = model.colours.posterior(frame)
     head = head_alpha(opacity, face, posterior)
-    labels = label_map(frame, opacity, head, face, model, posterior)
+    labels = label_map(opacity, head, face, model, posterior, readers.read(frame, face, model))
     return labels, np.round(head * 255).astype(np.uint8)

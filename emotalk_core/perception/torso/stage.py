@@ -29,6 +29,7 @@ from emotalk_core.types.regions import LABEL
 logger = logging.getLogger(__name__)
 
 CHECKED_FRAMES = 14  # frames whose compositing ceiling goes into the log
+BODY_HAIR = 128  # head alpha (0..255) below which hair is not the head's
 OVER_SHOULDERS, BESIDE_JAW = 0.12, 0.62  # of the face height: where long hair would hang
 
 
@@ -45,7 +46,15 @@ class _Clip:
         """Index, RGB, labels and alpha of every frame, streamed."""
         streams = (VideoReader(self.video), VideoReader(self.regions), VideoReader(self.alpha))
         for index, (frame, labels, alpha) in enumerate(zip(*streams)):
-            yield index, frame, labels, alpha
+            yield index, frame, with_body_hair(labels, alpha), alpha
+
+
+def with_body_hair(
+    labels: UInt8[np.ndarray, "H W"], alpha: UInt8[np.ndarray, "H W"]
+) -> UInt8[np.ndarray, "H W"]:
+    """Labels in which long hair below the ears, which moves with the body, is clothes."""
+    hanging = (labels == LABEL["hair"]) & (alpha < BODY_HAIR)
+    return np.where(hanging, np.uint8(LABEL["clothes"]), labels)
 
 
 def separate_torso(
@@ -100,8 +109,8 @@ def _learn(clip: _Clip, settings: TorsoSettings) -> tuple[Plate, bool]:
         VideoReader(clip.alpha) as alpha,
     ):
         frames = np.stack([video[i] for i in chosen])
-        labels = np.stack([regions[i] for i in chosen])
         heads = np.stack([alpha[i] for i in chosen])
+        labels = np.stack([with_body_hair(regions[i], a) for i, a in zip(chosen, heads)])
     person = np.maximum(heads, np.where(labels != LABEL["background"], 255, 0)).astype(np.uint8)
     plate = clean_plate(frames, person, clip.faces[0].unit)
     shares = [_beside_jaw(clip.faces[i], label) for i, label in zip(chosen, labels)]

@@ -7,6 +7,7 @@ from emotalk_core.perception.landmarks import topology as tp
 from emotalk_core.perception.regions.colours import CLASSES, CLOTHES, HAIR, SKIN, fit_colours
 from emotalk_core.perception.regions.face import ClipFaces
 from emotalk_core.perception.regions.filters import dilate, erode, hanging, polygon, push_pull
+from emotalk_core.perception.regions.labels import _near_lips
 from emotalk_core.perception.regions.matting import person_alpha
 from emotalk_core.perception.regions.person import _median3
 from emotalk_core.perception.regions.plate import Plate, clean_plate
@@ -105,6 +106,17 @@ def test_matting_is_clean_away_from_the_rim_and_never_too_thin_in_it() -> None:
     assert alpha[:, :20].min() > 0.99 and alpha[:, 45:].max() < 0.01
     rim = (alpha - truth)[10:-10, 28:36]
     assert rim.min() > -0.15 and rim.mean() < 0.25  # clearly different pixels count as person
+
+
+def test_lips_and_mouths_stay_near_the_landmarks() -> None:
+    face = ClipFaces(np.repeat(canonical_landmarks()[None], 9, axis=0), (256, 256))[4]
+    chances = np.full((256, 256, 5), 0.2, np.float32)
+    kept = _near_lips(chances, face)
+    assert np.array_equal(kept[..., 0], chances[..., 0])
+    lips, inside = kept[..., 1] > 0, kept[..., 3] > 0
+    outer = face.ring(tp.OUTER_LIPS) > 0.5
+    assert lips[outer].all() and lips.sum() < 2.2 * outer.sum()
+    assert inside.any() and not (inside & ~lips).any()
 
 
 def test_teeth_are_bright_and_pale() -> None:

@@ -1,0 +1,1 @@
+"""Small networks that label the parts of a head, trained on the digital actor's exact truth."""

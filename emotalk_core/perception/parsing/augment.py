@@ -1,0 +1,200 @@
+"""A lesson in, a crop as cameras might have taken it of anybody out: colours, light, blur, noise.
+
+The actor's labels are exact, so every region can be recoloured on its own: what is learned must not
+hang on the actor's palette of skins, lips, teeth, hair and rooms.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Float32, UInt8
+
+from emotalk_core.perception.landmarks import topology as tp
+from emotalk_core.perception.parsing.crops import cut, to_canonical
+from emotalk_core.perception.parsing.tasks import ParsingTask
+from emotalk_core.types.regions import LABEL, REGION_NAMES
+
+# Recolouring of each region: standard deviations of the logarithm of its brightness, of the
+# logarithm of each colour channel, and of an offset in grey levels.
+RECOLOUR = {
+    "background": (0.5, 0.15, 40.0),
+    "clothes": (0.5, 0.2, 40.0),
+    "hair": (0.5, 0.1, 25.0),
+    "brows": (0.25, 0.05, 8.0),
+    "lips": (0.25, 0.10, 8.0),
+    "inner_mouth": (0.5, 0.15, 10.0),
+    "teeth": (0.25, 0.05, 10.0),
+    "tongue": (0.3, 0.10, 10.0),
+}
+RECOLOUR_OTHERS = (0.12, 0.04, 5.0)
+SCALE, TURN, SHIFT = 0.1, 0.08, 0.04  # of crops: log, radians, share of the side
+# The detector's own faults on lips, shares of the mouth crop's side: all together, each inner lip
+LIP_SHIFT, INNER_SHIFT, LIP_SIZE = 0.012, 0.018, 0.06
+NO_INNER_RING = 0.15  # share of crops in which the inner lips were not found
+UPPER_INNER = (191, 80, 81, 82, 13, 312, 311, 310, 415)
+LOWER_INNER = (95, 88, 178, 87, 14, 317, 402, 318, 324)
+ROUGH_SHARE = 0.5  # of crops: coarse textures over background and clothes
+GLASSES_SHARE = 0.2
+PALE_LIPS = 0.9  # so much of the way from lips to skin a mouth's colour may lie
+LIP_LIGHT, LIP_TINT = (
+    0.2,
+    0.06,
+)  # log steps between the upper and the lower lip, and from end to end
+UNEVEN, UNEVEN_TINT = 0.15, 0.06  # log steps of light and colour over the picture
+
+
+def random_transform(
+    transform: Float[np.ndarray, "2 3"], size: int, rng: np.random.Generator
+) -> tuple[Float[np.ndarray, "2 3"], bool]:
+    """A crop's transform moved a little, mirrored half the time."""
+    scale, turn = np.exp(rng.normal(0, SCALE)), rng.normal(0, TURN)
+    c, s = scale * np.cos(turn), scale * np.sin(turn)
+    mirrored = bool(rng.random() < 0.5)
+    spin = np.array([[c, -s], [s, c]]) @ np.diag([-1.0 if mirrored else 1.0, 1.0])
+    middle = np.full(2, size / 2)
+    moved = np.empty((2, 3))
+    moved[:, :2] = spin @ transform[:, :2]
+    moved[:, 2] = spin @ (transform[:, 2] - middle) + middle + rng.normal(0, SHIFT, 2) * size
+    return moved, mirrored
+
+
+def disturbed_points(
+    points: Float[np.ndarray, "478 2"], side: float, rng: np.random.Generator
+) -> Float[np.ndarray, "478 2"]:
+    """Landmarks with the faults that the detector has on lips.
+
+    Args:
+        points: px of the crop.
+        side: px that the mouth crop's side would have.
+        rng: draws the faults.
+    """
+    moved = points + rng.normal(0, 0.004, 2) * side
+    lips = list(tp.LIPS)
+    middle = moved[lips].mean(axis=0)
+    moved[lips] = (moved[lips] - middle) * np.exp(rng.normal(0, LIP_SIZE)) + middle
+    moved[lips] += rng.normal(0, LIP_SHIFT, 2) * side
+    for ring in (UPPER_INNER, LOWER_INNER):
+        moved[list(ring), 1] += rng.normal(0, INNER_SHIFT) * side
+    if rng.random() < NO_INNER_RING:
+        moved[list(tp.INNER_LIPS)] = moved[list(tp.INNER_LIPS)].mean(axis=0)
+    return moved
+
+
+def _noise_field(size: int, cells: int, rng: np.random.Generator) -> Float32[np.ndarray, "S S"]:
+    coarse = rng.standard_normal((cells, cells)).astype(np.float32)
+    return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
+
+
+def _recolour(
+    crop: Float32[np.ndarray, "S S 3"], labels: UInt8[np.ndarray, "S S"], rng: np.random.Generator
+) -> Float32[np.ndarray, "S S 3"]:
+    """Every region another brightness and tint; lips somewhere between theirs and the skin's."""
+    gains = np.ones((256, 3), np.float32)
+    offsets = np.zeros((256, 3), np.float32)
+    for name in REGION_NAMES:
+        light, tint, offset = RECOLOUR.get(name, RECOLOUR_OTHERS)
+        gains[LABEL[name]] = np.exp(rng.normal(0, light) + rng.normal(0, tint, 3))
+        offsets[LABEL[name]] = rng.normal(0, offset) + rng.normal(0, 0.3 * offset, 3)
+    lips, skin = labels == LABEL["lips"], labels == LABEL["skin"]
+    if lips.any() and skin.any():
+        share = rng.uniform(0, PALE_LIPS) * (rng.random() < 0.5)
+        change = crop[skin].mean(axis=0) / np.maximum(crop[lips].mean(axis=0), 1)
+        gains[LABEL["lips"]] *= change**share
+    colour = crop * _lip_light(lips, rng)
+    soft = cv2.blur(np.concatenate([gains[labels], offsets[labels]], axis=-1), (3, 3))
+    return colour * soft[..., :3] + soft[..., 3:]
+
+
+def _lip_light(
+    lips: Bool[np.ndarray, "S S"], rng: np.random.Generator
+) -> Float32[np.ndarray, "S S 3"]:
+    """Lips that are darker above than below or the other way, by another tint too."""
+    size = len(lips)
+    field = np.stack([_noise_field(size, 3, rng)] * 3, axis=-1) * rng.normal(0, LIP_LIGHT)
+    rows = np.flatnonzero(lips.any(axis=1))
+    if len(rows):
+        across = np.clip((np.arange(size) - rows.mean()) / max(np.ptp(rows) / 2, 1), -1, 1)
+        field += across[:, None, None] * rng.normal(0, LIP_LIGHT) + rng.normal(0, LIP_TINT, 3)
+    return np.where(lips[..., None], np.exp(field), 1).astype(np.float32)
+
+
+def _rough(
+    crop: Float32[np.ndarray, "S S 3"], labels: UInt8[np.ndarray, "S S"], rng: np.random.Generator
+) -> None:
+    """Coarse random textures on what lies around the head: rooms, flags, patterned clothes."""
+    size = len(crop)
+    for name in ("background", "clothes"):
+        if rng.random() < ROUGH_SHARE:
+            field = _noise_field(size, int(rng.integers(3, 24)), rng)
+            tint = rng.normal(0, 30, 3).astype(np.float32)
+            mask = (labels == LABEL[name]).astype(np.float32)
+            crop += (field * mask)[..., None] * tint
+
+
+def _glasses(
+    crop: Float32[np.ndarray, "S S 3"], points: Float[np.ndarray, "478 2"], rng: np.random.Generator
+) -> None:
+    """Rims and sides of glasses, drawn over the picture; labels stay what is behind them."""
+    colour = [float(v) for v in rng.uniform(0, 120, 3)]
+    distance = float(np.linalg.norm(points[33] - points[263]))
+    thick = max(round(distance * rng.uniform(0.02, 0.07)), 1)
+    width, height = distance * rng.uniform(0.24, 0.3), distance * rng.uniform(0.16, 0.24)
+    along = points[263] - points[33]
+    angle = float(np.degrees(np.arctan2(along[1], along[0])))
+    for ring, ear in ((tp.RIGHT_EYE, 234), (tp.LEFT_EYE, 454)):
+        centre = points[list(ring)].mean(axis=0) + np.array([0, 0.05 * distance])
+        middle = (int(centre[0]), int(centre[1]))
+        cv2.ellipse(crop, middle, (int(width), int(height)), angle, 0, 360, colour, thick)
+        end = (int(points[ear][0]), int(points[ear][1] - 0.15 * distance))
+        cv2.line(crop, middle, end, colour, thick) if thick > 1 else None
+
+
+def _camera(
+    crop: Float32[np.ndarray, "S S 3"], rng: np.random.Generator
+) -> UInt8[np.ndarray, "S S 3"]:
+    """Uneven light, gamma, white balance, blur, loss of resolution, grain, compression."""
+    size = len(crop)
+    cells = int(rng.integers(2, 7))
+    shade = np.exp(
+        rng.normal(0, UNEVEN) * _noise_field(size, cells, rng)[..., None]
+        + rng.normal(0, UNEVEN_TINT, 3) * _noise_field(size, cells, rng)[..., None]
+    ).astype(np.float32)
+    tint = np.exp(rng.normal(0, 0.05, 3) + rng.normal(0, 0.15)).astype(np.float32)
+    level = np.clip(crop * shade * tint, 0, 255) / 255
+    level = level ** np.float32(np.exp(rng.normal(0, 0.2)))
+    if rng.random() < 0.4:
+        small = max(int(size * rng.uniform(0.35, 0.9)), 8)
+        level = cv2.resize(level, (small, small), interpolation=cv2.INTER_AREA)
+        level = cv2.resize(level, (size, size), interpolation=cv2.INTER_CUBIC)
+    if rng.random() < 0.4:
+        level = cv2.GaussianBlur(level, (0, 0), rng.uniform(0.3, 1.2))
+    level = level * 255 + rng.normal(0, rng.uniform(0, 6), level.shape)
+    picture = np.clip(level, 0, 255).astype(np.uint8)
+    if rng.random() < 0.5:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))]
+        picture = cv2.imdecode(cv2.imencode(".jpg", picture, quality)[1], cv2.IMREAD_COLOR)
+    return picture
+
+
+def learner_view(
+    task: ParsingTask,
+    rgb: UInt8[np.ndarray, "H W 3"],
+    labels: UInt8[np.ndarray, "H W"],
+    landmarks: Float[np.ndarray, "478 2"],
+    transform: Float[np.ndarray, "2 3"],
+    rng: np.random.Generator,
+) -> tuple[UInt8[np.ndarray, "S S 3"], Float[np.ndarray, "478 2"], UInt8[np.ndarray, "S S"]]:
+    """One lesson as the network sees it: crop, landmarks in the crop, labels of the crop."""
+    size = task.crop.size
+    transform, _ = random_transform(transform, size, rng)
+    crop = cut(rgb, transform, size).astype(np.float32)
+    parts = cut(labels, transform, size, nearest=True)
+    points = landmarks @ transform[:, :2].T + transform[:, 2]
+    metres = float(np.linalg.norm(to_canonical(points)[:, 0]))  # of one px
+    points = disturbed_points(points, 0.08 / metres, rng)
+    crop = _recolour(crop, parts, rng)
+    _rough(crop, parts, rng)
+    if rng.random() < GLASSES_SHARE:
+        _glasses(crop, points, rng)
+    return _camera(crop, rng), points, parts

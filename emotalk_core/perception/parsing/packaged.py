@@ -1,0 +1,109 @@
+"""The packaged networks: a frame and its landmarks in, probabilities of a head's parts out."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, UInt8
+
+from emotalk_core.media.checkpoints import load_checkpoint
+from emotalk_core.perception.parsing.crops import crop_input, crop_transform, cut, put_back
+from emotalk_core.perception.parsing.network import PartNet
+from emotalk_core.perception.parsing.tasks import TASKS, ParsingTask
+from emotalk_core.perception.parsing.train import KIND
+
+DATA = Path(__file__).parent / "data"
+# The weight files' sha256: new weights are new code, so stages that read them run again
+WEIGHTS = {
+    "head_parts": "20b6b5f3617c31fe251347db9e277ace37672731f85cdab3431e52ec73624848",
+    "mouth_parts": "311edfd026dd9e95ccef14cd0e42a0e17f832a64247d207d160ac5b51df08ab0",
+}
+
+
+USUAL_SHARE = 0.4  # weight of the clip's mean against one frame, in log chances
+
+
+@lru_cache(maxsize=4)
+def load_network(path: Path, task: str) -> PartNet:
+    """A trained network, ready to be asked.
+
+    Raises:
+        ArtifactError: the file is missing, broken or of another kind.
+    """
+    plan = TASKS[task]
+    tensors, _ = load_checkpoint(path, KIND)
+    network = PartNet(plan.inputs, len(plan.classes), plan.width)
+    network.load_state_dict({name: value.float() for name, value in tensors.items()})
+    return network.eval()
+
+
+class PartReader:
+    """One network with its crop.
+
+    Args:
+        task: of `tasks.TASKS`.
+        path: weights; None: the packaged ones.
+    """
+
+    def __init__(self, task: ParsingTask, path: Path | None = None) -> None:
+        self._task = task
+        self._network = load_network(path or DATA / f"{task.name}.safetensors", task.name)
+
+    def read(
+        self,
+        frame: UInt8[np.ndarray, "H W 3"],
+        landmarks: Float[np.ndarray, "478 2"],
+        usual: Float32[np.ndarray, "S S K"] | None = None,
+    ) -> Float32[np.ndarray, "H W K"]:
+        """Probability of the task's classes at every pixel; outside the crop the first is certain.
+
+        Args:
+            frame: RGB.
+            landmarks: px of the frame.
+            usual: mean over a clip of `read_crop`: steadies what hardly moves in the crop.
+        """
+        chances = self.read_crop(frame, landmarks)
+        if usual is not None:
+            chances = chances ** (1 - USUAL_SHARE) * usual**USUAL_SHARE
+            chances /= chances.sum(axis=-1, keepdims=True)
+        transform = crop_transform(landmarks, self._task.crop)
+        return self._place(chances, transform, (frame.shape[0], frame.shape[1]))
+
+    def read_crop(
+        self, frame: UInt8[np.ndarray, "H W 3"], landmarks: Float[np.ndarray, "478 2"]
+    ) -> Float32[np.ndarray, "S S K"]:
+        """Probability of the task's classes at every pixel of the aligned crop."""
+        size = self._task.crop.size
+        transform = crop_transform(landmarks, self._task.crop)
+        crop = cut(frame, transform, size)
+        points = landmarks @ transform[:, :2].T + transform[:, 2]
+        channels = torch.from_numpy(crop_input(crop, points, self._task.rings))
+        with torch.inference_mode():
+            scores = self._network(channels[None])[0]
+        return torch.softmax(scores, dim=0).permute(1, 2, 0).contiguous().numpy()
+
+    def _place(
+        self,
+        chances: Float32[np.ndarray, "S S K"],
+        transform: Float[np.ndarray, "2 3"],
+        shape: tuple[int, int],
+    ) -> Float32[np.ndarray, "H W K"]:
+        """The crop's chances at their place in a frame."""
+        result = np.zeros((*shape, chances.shape[2]), np.float32)
+        result[..., 0] = 1
+        size = self._task.crop.size
+        corners = np.array([[0, 0], [size, 0], [size, size], [0, size]], dtype=np.float64)
+        placed = (corners - transform[:, 2]) @ np.linalg.inv(transform[:, :2]).T
+        limits = np.array(shape[::-1])
+        low = np.clip(np.floor(placed.min(axis=0)).astype(int), 0, limits)
+        high = np.clip(np.ceil(placed.max(axis=0)).astype(int), 0, limits)
+        width, height = (high - low).tolist()
+        if width == 0 or height == 0:
+            return result
+        moved = transform.copy()
+        moved[:, 2] += transform[:, :2] @ low
+        result[low[1] : high[1], low[0] : high[0]] = put_back(chances, moved, (height, width))
+        return result

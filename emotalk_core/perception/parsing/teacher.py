@@ -1,0 +1,126 @@
+"""Seeds in; pictures of random actors with exact labels, normals and found landmarks out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Int8, UInt8
+
+from emotalk_core.actor.face_model import load_face_model
+from emotalk_core.actor.identity import random_identity
+from emotalk_core.actor.pose import Pose
+from emotalk_core.actor.renderer import Actor
+from emotalk_core.actor.visemes import VISEMES
+from emotalk_core.media.atomic import atomic_path
+from emotalk_core.media.progress import Progress
+from emotalk_core.perception.landmarks import create_detector
+
+logger = logging.getLogger(__name__)
+
+FIRST_IDENTITY = 100_000  # seeds of the teachers: demos and tests use small numbers
+# One standard deviation of pose: wider than a talking head's, so that edges of the range are inside
+PITCH, YAW, ROLL = np.radians([8.0, 14.0, 6.0])
+SWAY = 0.02  # metres
+# How often a frame has each kind of mouth; the rest speaks at random
+CLOSED_SHARE, WIDE_SHARE = 0.15, 0.2
+NORMAL_STEPS = 127.0  # int8 levels of a unit normal
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One picture that teaches.
+
+    Attributes:
+        rgb: [S,S,3]. labels: [S,S] numbers of `types.regions`.
+        normals: [S,S,3] camera axes, times 127.
+        landmarks: [478,2] px as the detector found them; truth: as they are.
+    """
+
+    rgb: UInt8[np.ndarray, "S S 3"]
+    labels: UInt8[np.ndarray, "S S"]
+    normals: Int8[np.ndarray, "S S 3"]
+    landmarks: Float32[np.ndarray, "478 2"]
+    truth: Float32[np.ndarray, "478 2"]
+
+
+def random_expression(
+    names: tuple[str, ...], rng: np.random.Generator
+) -> Float32[np.ndarray, " 52"]:
+    """Two visemes blended, a mood, brows, a blink: anything that a talking face may show."""
+    place = {name: k for k, name in enumerate(names)}
+    weights = np.zeros(len(names), np.float32)
+    kinds = sorted(VISEMES)
+    kind = rng.random()
+    if kind > CLOSED_SHARE:
+        share = rng.uniform()
+        for name, part in zip(rng.choice(kinds, 2), (share, 1 - share)):
+            for target, value in VISEMES[name].expanded().items():
+                weights[place[target]] += part * value * rng.uniform(0.6, 1.4)
+    if kind > 1 - WIDE_SHARE:
+        weights[place["jawOpen"]] += rng.uniform(0.1, 0.6)
+    for name in names:
+        if name.startswith(("brow", "cheek", "nose", "mouth")) and rng.random() < 0.08:
+            weights[place[name]] += rng.uniform(0, 0.7)
+    for base, most in (("mouthSmile", 0.9), ("mouthFrown", 0.5), ("browDown", 0.8)):
+        if rng.random() < 0.2:
+            both = rng.uniform(0, most)
+            for side in ("Left", "Right"):
+                weights[place[base + side]] += both
+    blink = rng.choice([0.0, rng.uniform(0, 0.4), rng.uniform(0.4, 1)], p=[0.5, 0.35, 0.15])
+    for side in ("Left", "Right"):
+        weights[place["eyeBlink" + side]] = blink
+        weights[place["eyeLookOut" + side]] = rng.uniform(0, 0.5) * (rng.random() < 0.3)
+    return np.clip(weights, 0, 1)
+
+
+def random_pose(rng: np.random.Generator) -> Pose:
+    """A pose of head and shoulders."""
+    shift = rng.normal(0, SWAY, 3)
+    return Pose(
+        pitch=float(np.clip(rng.normal(0, PITCH), -2 * PITCH, 2 * PITCH)),
+        yaw=float(np.clip(rng.normal(0, YAW), -2 * YAW, 2 * YAW)),
+        roll=float(np.clip(rng.normal(0, ROLL), -2 * ROLL, 2 * ROLL)),
+        shift=(float(shift[0]), float(shift[1]), float(shift[2])),
+    )
+
+
+def lessons(seed: int, identities: int, frames: int, size: int) -> Iterator[Lesson]:
+    """Random actors one after the other; frames in which no face is found are left out.
+
+    Args:
+        seed: of all of it.
+        identities: how many people.
+        frames: pictures of each.
+        size: side of the pictures, px.
+    """
+    names = load_face_model().expression_names
+    with create_detector(static=True) as detector:
+        for number in range(identities):
+            identity = random_identity(FIRST_IDENTITY + seed * identities + number)
+            rng = np.random.default_rng([identity.seed, 4])
+            actor = Actor(identity, size)
+            for _ in range(frames):
+                drawn = actor.render(random_expression(names, rng), random_pose(rng))
+                found = detector.detect(drawn.rgb)
+                if found is None:
+                    continue
+                normals = np.round(drawn.normals * NORMAL_STEPS).astype(np.int8)
+                yield Lesson(drawn.rgb, drawn.labels, normals, found[:, :2], drawn.landmarks[:, :2])
+
+
+def write_lessons(path: Path, *, seed: int, identities: int, frames: int, size: int) -> None:
+    """All lessons as stacked arrays in one `.npz` (keys: the fields of `Lesson`)."""
+    steps = Progress("lessons", identities * frames, logger)
+    found = []
+    for lesson in lessons(seed, identities, frames, size):
+        found.append(lesson)
+        steps.step()
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **{key: np.stack([getattr(v, key) for v in found]) for key in FIELDS})
+
+
+FIELDS = tuple(Lesson.__dataclass_fields__)

@@ -1,0 +1,15 @@
+"""Rule train_parser: one packaged network from lessons."""
+
+from _stage import stage
+
+with stage(snakemake) as job:
+    from emotalk_core.perception.parsing.train import train_network
+
+    train_network(
+        lessons=job.inputs("lessons"),
+        weights=job.output("weights"),
+        task=job.wildcards["task"],
+        steps=job.params.steps,
+        seed=job.params.seed,
+        threads=job.threads,
+    )
