@@ -16,6 +16,7 @@ rule track_head:
     params:
         settings=settings("tracking"),
         seed=SEED,
+        weights=weights("tracking"),
         code=code_version("perception.tracking.stage"),
     script:
         "../workflow_scripts/track_head.py"

@@ -16,7 +16,10 @@ from emotalk_core.registry import Registry
 
 LANDMARK_DETECTORS = Registry(
     "tracking.detector",
-    {"facemesh": "emotalk_core.perception.landmarks.packaged:FaceMeshLandmarks"},
+    {
+        "facemesh": "emotalk_core.perception.landmarks.packaged:FaceMeshLandmarks",
+        "face_landmarker": "emotalk_core.perception.landmarks.face_landmarker:FaceLandmarkerPoints",
+    },
 )
 
 

@@ -42,8 +42,8 @@ def quiet_native_logs() -> Iterator[None]:
         os.close(void)
 
 
-def load_solutions() -> Any:
-    """`mediapipe.solutions` of the wheel, without its log lines.
+def load_mediapipe() -> Any:
+    """The module `mediapipe`, without its log lines.
 
     Raises:
         BackendUnavailableError: mediapipe is missing or is a version without packaged models.
@@ -54,7 +54,8 @@ def load_solutions() -> Any:
         with quiet_native_logs():
             import mediapipe
 
-            return mediapipe.solutions
+            mediapipe.solutions  # noqa: B018  # absent from versions without packaged models
+            return mediapipe
     except (ImportError, AttributeError) as error:
         raise BackendUnavailableError(
             "mediapipe: needed for face landmarks and the person mask, and only version 0.10.21 "
@@ -66,6 +67,28 @@ def model_files() -> list[Path]:
     """The networks of the wheel that FaceMesh runs: detector and landmarks with irises."""
     modules = Path(load_solutions().__file__).parents[2] / "modules"
     return [modules / name for name in NETWORKS]
+
+
+def load_solutions() -> Any:
+    """`mediapipe.solutions` of the wheel: the packaged models."""
+    return load_mediapipe().solutions
+
+
+def enlarged(frame: UInt8[np.ndarray, "H W 3"], min_size: int) -> UInt8[np.ndarray, "h w 3"]:
+    """A checked, contiguous frame whose shorter side has at least `min_size` px.
+
+    Raises:
+        InputError: the frame is not [H,W,3] uint8.
+    """
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+        got = (frame.shape, str(frame.dtype))
+        raise InputError(explain("frame", got, "wanted RGB uint8 [H,W,3]", "convert it"))
+    height, width = frame.shape[:2]
+    scale = min_size / min(height, width)
+    if scale > 1:
+        size = (round(width * scale), round(height * scale))
+        frame = cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC)
+    return np.ascontiguousarray(frame)
 
 
 class FaceMeshLandmarks:
@@ -121,15 +144,8 @@ class FaceMeshLandmarks:
         """
         if self._mesh is None:
             raise InputError("FaceMeshLandmarks: not open; write `with FaceMeshLandmarks() as d`")
-        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
-            got = (frame.shape, str(frame.dtype))
-            raise InputError(explain("frame", got, "wanted RGB uint8 [H,W,3]", "convert it"))
         height, width = frame.shape[:2]
-        scale = self._min_size / min(height, width)
-        if scale > 1:
-            size = (round(width * scale), round(height * scale))
-            frame = cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC)
-        frame = np.ascontiguousarray(frame)
+        frame = enlarged(frame, self._min_size)
         if self._seen_face:
             result = self._mesh.process(frame)
         else:  # the first face draws one more native log line

@@ -12,18 +12,18 @@ class TrackingSettings:
     Attributes:
         detector: name in `perception.landmarks.LANDMARK_DETECTORS`.
         max_invalid_share: largest share of frames without a usable face, 0..1.
-        focal_prior: expected focal length / image width of the head crop (a head and shoulders
-            picture from two metres; the tracker moves it where the clip has perspective).
-        shape_frames: how many frames, spread over the clip, fix the shape and the focal length.
-        pose_smoothing: weight of the second differences of the pose, in frames' own noise units.
-        expression_smoothing: weight of the second differences of the coefficients.
+        camera_distance: metres from the camera to the head; with the head's size in the picture it
+            fixes the focal length, which landmarks alone do not tell.
+        pose_smoothing: factor on the weight of the second differences of the pose; at 1 half of a
+            nod at 2.4 Hz is left.
+        expression_smoothing: the same for the coefficients; at 1 half is left at 12 Hz (lips, lids)
+            and 3 Hz (brows, cheeks, lip corners).
         expression_ridge: pull of the coefficients to zero.
     """
 
     detector: str = "facemesh"
     max_invalid_share: float = 0.1
-    focal_prior: float = 2.4
-    shape_frames: int = 200
-    pose_smoothing: float = 0.3
+    camera_distance: float = 1.1
+    pose_smoothing: float = 1.0
     expression_smoothing: float = 1.0
     expression_ridge: float = 1.0

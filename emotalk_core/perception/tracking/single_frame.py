@@ -7,14 +7,12 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from scipy.spatial.transform import Rotation
 
-from emotalk_core.actor.face_model import landmark_basis
 from emotalk_core.media.tables import read_arrays
-from emotalk_core.perception.landmarks import topology as tp
-from emotalk_core.perception.tracking.bundle import HeadPath, solve_poses
-from emotalk_core.perception.tracking.expression import fit_expression
-from emotalk_core.perception.tracking.shape import eye_distances, fit_similarity
+from emotalk_core.perception.tracking import bundle
+from emotalk_core.perception.tracking.detector_model import DetectorModel, detector_model
+from emotalk_core.perception.tracking.expression import solve_expression
+from emotalk_core.perception.tracking.path import unproject
 
 USUAL_FOCAL = 2.4  # focal length / image width where a frame's camera is not known
 
@@ -24,20 +22,27 @@ class SingleFrameFitter:
     """Fits pose, then expression of a known person to frames that stand alone (renders, edits).
 
     Attributes:
-        neutral: the person at rest, metres, world.
-        deltas: expression shapes, metres at weight 1, world.
-        names: of the deltas.
+        shape: the person at rest as the detector sees one, metres, world.
+        model: of the detector that finds the frames' landmarks.
     """
 
-    neutral: Float[np.ndarray, "478 3"]
-    deltas: Float[np.ndarray, "52 478 3"]
-    names: tuple[str, ...]
+    shape: Float[np.ndarray, "478 3"]
+    model: DetectorModel
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the coefficients."""
+        return self.model.names
 
     @classmethod
-    def of_person(cls, neutral: Float[np.ndarray, "478 3"]) -> SingleFrameFitter:
+    def of_person(
+        cls, neutral: Float[np.ndarray, "478 3"], detector: str = "facemesh"
+    ) -> SingleFrameFitter:
         """The fitter of a person whose neutral face is known."""
-        _, deltas, names = landmark_basis()
-        return cls(neutral.astype(np.float64), deltas.astype(np.float64), names)
+        model = detector_model(detector)
+        shape = neutral.astype(np.float64)
+        shape[:, 2] += model.depth_error
+        return cls(shape, model)
 
     @classmethod
     def from_track(cls, track: Path) -> SingleFrameFitter:
@@ -54,20 +59,12 @@ class SingleFrameFitter:
             width: of the frame, px.
             height: of the frame, px.
         """
-        points = landmarks.astype(np.float64)
-        rigid = list(tp.rigid_points())
-        focal, centre = USUAL_FOCAL * width, (width / 2, height / 2)
-        start = fit_similarity(self.neutral[rigid], points[rigid])
-        depth = focal / start.scale
-        shift = np.array([*(start.shift[:2] - np.asarray(centre)) / focal * depth, depth])
-        turn = Rotation.from_matrix(start.rotation).as_rotvec()
-        path = HeadPath(self.neutral[rigid], turn[None], shift[None], focal, centre)
-        observed = points[None, :, :2]
-        eye_px = float(eye_distances(observed)[0])
-        eye_metres = float(eye_distances(self.neutral[None])[0])
-        weights = np.ones((1, len(rigid)))
-        path = solve_poses(path, observed[:, rigid], weights, eye_px, eye_metres, smoothing=0.0)
-        seen = np.ones(1, dtype=bool)
-        return fit_expression(
-            path, self.neutral, observed, seen, self.deltas, self.names, smoothing=0.0
-        )[0]
+        points = landmarks.astype(np.float64)[None]
+        rotations, sizes = bundle.start_rotations(points, self.shape)
+        focal = USUAL_FOCAL * width
+        seen = unproject(points, focal / sizes, focal, (width / 2, height / 2))
+        metric = self.model.rigid_precision
+        rotations = bundle.align(seen, self.shape, rotations, self.model, metric).rotations
+        motion = bundle.motion_of(seen, self.shape, rotations, self.model)
+        found = solve_expression(motion, np.ones(1), self.model, smoothing=0.0)
+        return np.clip(found[0], 0, 1)

@@ -11,16 +11,12 @@ from scipy.signal import savgol_filter
 from emotalk_core.actor.face_model import landmark_basis
 from emotalk_core.errors import NumericalError
 from emotalk_core.perception.landmarks import topology as tp
+from emotalk_core.perception.tracking import bundle
 from emotalk_core.perception.tracking import shape as shapes
-from emotalk_core.perception.tracking.bundle import (
-    HeadPath,
-    project,
-    solve_poses,
-    solve_shape,
-    to_camera,
-)
 from emotalk_core.perception.tracking.clip import ClipLandmarks
-from emotalk_core.perception.tracking.expression import fit_expression
+from emotalk_core.perception.tracking.detector_model import DetectorModel, detector_model
+from emotalk_core.perception.tracking.expression import from_rest, solve_expression
+from emotalk_core.perception.tracking.path import Centre, HeadPath, project, to_camera, unproject
 from emotalk_core.perception.tracking.settings import TrackingSettings
 from emotalk_core.types.camera import CameraPath
 from emotalk_core.types.manifest import FPS
@@ -46,105 +42,110 @@ class HeadTrack:
 
 
 def solve_head(
-    clip: ClipLandmarks, width: int, height: int, settings: TrackingSettings
+    clip: ClipLandmarks,
+    width: int,
+    height: int,
+    settings: TrackingSettings,
+    centre: Centre | None = None,
+    model: DetectorModel | None = None,
 ) -> HeadTrack:
     """Fit poses, focal length, the person's neutral face and expression to a clip's landmarks.
 
     Args:
         clip: detected and filled landmarks.
-        width: of the frames, px; the principal point is their middle.
+        width: of the frames, px.
         height: of the frames, px.
         settings: of the stage.
+        centre: principal point, px; default: the middle of the frame.
+        model: of the detector; default: the packaged one of `settings.detector`.
 
     Raises:
         NumericalError: the fit ended in NaN or with the head behind the camera.
     """
-    template, deltas, names = landmark_basis()
-    template, deltas = template.astype(np.float64), deltas.astype(np.float64)
-    path, neutral = _rigid_part(clip, template, width, height, settings)
-    observed = clip.points[..., :2]
-    expression = fit_expression(
-        path,
-        neutral,
-        observed,
-        clip.valid,
-        deltas,
-        names,
-        settings.expression_ridge,
+    model = model or detector_model(settings.detector)
+    centre = centre or (width / 2, height / 2)
+    seen, rotations, focal = _metric(clip, model, settings.camera_distance, centre)
+    person, rotations = bundle.solve_person(seen, clip.valid, rotations, model)
+    rotations = bundle.steady_rotations(rotations, clip.valid, settings.pose_smoothing)
+    model, shape = person.model, person.shape
+    expression = solve_expression(
+        bundle.motion_of(seen, shape, rotations, model),
+        clip.valid.astype(np.float64),
+        model,
         settings.expression_smoothing,
+        settings.expression_ridge,
     )
-    model = neutral + np.einsum("tk,knc->tnc", expression, deltas)
-    camera = to_camera(path, model)
-    error = np.linalg.norm(project(camera, path.focal, path.centre) - observed, axis=-1)
-    world = _back_project(path, observed, camera[..., 2])
-    if not np.isfinite(world).all() or (camera[..., 2] <= 0).any():
-        raise NumericalError(
-            "tracking: the pose fit failed (NaN or head behind the camera); check quality.png for "
-            "frames without a face and lower tracking.max_invalid_share or cut the clip"
-        )
-    eye = _eye_distance(neutral)
+    expression, rest = from_rest(expression, model.names)
+    shape = shape + np.tensordot(rest, model.expression, axes=1)
+    observed, chosen = clip.points[..., :2], model.chosen
+    looks = shape + model.pose_error(rotations) + np.tensordot(expression, model.expression, axes=1)
+    path = bundle.solve_shifts(
+        rotations,
+        looks[:, chosen],
+        observed[:, chosen],
+        clip.valid,
+        focal,
+        centre,
+        settings.pose_smoothing,
+    )
+    error = np.linalg.norm(project(to_camera(path, looks), focal, centre) - observed, axis=-1)
+    neutral = shape - np.stack([*np.zeros((2, tp.N_LANDMARKS)), model.depth_error], axis=1)
+    world = _back_project(path, observed, neutral, expression)
+    eye = float(shapes.eye_distances(neutral[None])[0])
     return HeadTrack(
         cameras=_cameras(path, width, height),
         landmarks=observed,
         landmarks_world=world,
         neutral=neutral,
         expression=expression,
-        expression_names=names,
-        lip_opening=shapes.lip_gap(world) / eye,
-        eye_opening=shapes.lid_gap(world) / eye,
+        expression_names=model.names,
+        lip_opening=shapes.opening(world, ((tp.UPPER_INNER_LIP, tp.LOWER_INNER_LIP),)) / eye,
+        eye_opening=shapes.opening(world, tp.UPPER_LOWER_LIDS) / eye,
         reprojection_error=error.mean(axis=1),
         valid=clip.valid,
         reasons=clip.reasons,
     )
 
 
-def _rigid_part(
-    clip: ClipLandmarks,
-    template: Float[np.ndarray, "478 3"],
-    width: int,
-    height: int,
-    settings: TrackingSettings,
-) -> tuple[HeadPath, Float[np.ndarray, "478 3"]]:
-    """Poses of all frames and the neutral face, in the face model's world."""
-    rigid = list(tp.rigid_points())
-    centre = (width / 2, height / 2)
-    observed = clip.points[:, rigid, :2]
-    weights = np.repeat(clip.valid[:, None], len(rigid), axis=1).astype(np.float64)
-    eye_px = float(np.median(shapes.eye_distances(clip.points[clip.valid][..., :2])))
-    eye_metres = _eye_distance(template)
-
-    start = shapes.start_path(clip.points, template, settings.focal_prior * width, centre)
-    chosen = shapes.spread_frames(clip.valid, settings.shape_frames)
-    few = dataclasses.replace(start, turns=start.turns[chosen], shifts=start.shifts[chosen])
-    solved = solve_shape(few, observed[chosen], weights[chosen], eye_px, eye_metres)
-    # the start's distances belong to the prior focal length: move them along with it
-    shifts = start.shifts * [1, 1, solved.focal / start.focal]
-    path = dataclasses.replace(solved, turns=start.turns, shifts=shifts)
-    path = solve_poses(path, observed, weights, eye_px, eye_metres, settings.pose_smoothing)
-    neutral = shapes.neutral_face(clip.points, clip.valid, path, template)
-    change = shapes.fit_similarity(neutral, template)
-    return shapes.realign(path, change), change.apply(neutral)
-
-
-def _eye_distance(points: Float[np.ndarray, "478 3"]) -> float:
-    right, left = tp.OUTER_EYE_CORNERS
-    return float(np.linalg.norm(points[right] - points[left]))
+def _metric(
+    clip: ClipLandmarks, model: DetectorModel, distance: float, centre: Centre
+) -> tuple[Float[np.ndarray, "T 478 3"], Float[np.ndarray, "T 3 3"], float]:
+    """Points in metric camera space, a first guess of the rotations, the focal length (px)."""
+    rotations, sizes = bundle.start_rotations(clip.points, model.neutral)
+    # a face lies nearer to the camera than the head's origin between the ears
+    depth = distance + float(model.neutral[list(tp.rigid_points()), 2].mean())
+    focal = depth * float(np.median(sizes[clip.valid]))
+    return unproject(clip.points, focal / sizes, focal, centre), rotations, focal
 
 
 def _back_project(
-    path: HeadPath, observed: Float[np.ndarray, "T 478 2"], depth: Float[np.ndarray, "T 478"]
+    path: HeadPath,
+    observed: Float[np.ndarray, "T 478 2"],
+    neutral: Float[np.ndarray, "478 3"],
+    expression: Float[np.ndarray, "T 52"],
 ) -> Float[np.ndarray, "T 478 3"]:
-    """Seen points at the model's depth (metres, world), without the detector's shiver."""
-    plane = (observed - np.asarray(path.centre)) / path.focal * depth[..., None]
-    camera = np.concatenate([plane, depth[..., None]], axis=-1)
+    """Seen points at the face model's depth (metres, world), without the detector's shiver.
+
+    Raises:
+        NumericalError: a result is not finite, or the head lies behind the camera.
+    """
+    deltas = landmark_basis()[1].astype(np.float64)
+    depth = to_camera(path, neutral + np.tensordot(expression, deltas, axes=1))[..., 2:]
+    plane = (observed - np.asarray(path.centre)) / path.focal * depth
+    camera = np.concatenate([plane, depth], axis=-1)
     world = (camera - path.shifts[:, None]) @ path.rotations
+    if not np.isfinite(world).all() or (depth <= 0).any():
+        raise NumericalError(
+            "tracking: the pose fit failed (NaN or head behind the camera); check quality.png for "
+            "frames without a face and lower tracking.max_invalid_share or cut the clip"
+        )
     if len(world) < SMOOTH_WINDOW:
         return world
     return savgol_filter(world, SMOOTH_WINDOW, SMOOTH_ORDER, axis=0)
 
 
 def _cameras(path: HeadPath, width: int, height: int) -> CameraPath:
-    n_frames = len(path.turns)
+    n_frames = len(path.shifts)
     intrinsics = np.array(
         [[path.focal, 0, path.centre[0]], [0, path.focal, path.centre[1]], [0, 0, 1]]
     )

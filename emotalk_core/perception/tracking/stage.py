@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
 
@@ -14,8 +15,12 @@ from emotalk_core.perception.landmarks import create_detector
 from emotalk_core.perception.tracking.clip import detect_clip, refuse_bad_clip
 from emotalk_core.perception.tracking.settings import TrackingSettings
 from emotalk_core.perception.tracking.solve import HeadTrack, solve_head
+from emotalk_core.types.manifest import Manifest
+from emotalk_core.weights import find_weights, weight_files
 
 logger = logging.getLogger(__name__)
+
+PACKAGED = "facemesh"  # the detector that every install has
 
 
 def track_head(
@@ -40,16 +45,18 @@ def track_head(
         threads: numeric threads.
 
     Raises:
+        WeightsError: the detector's weight file is missing and the policy is "error".
         InputError: no face, or too many frames without a usable face (names them).
         ArtifactError: video and manifest disagree.
     """
     del seed
     facts = read_manifest(manifest)
     expect_frames(video, facts.n_frames, "ingest")
+    settings = dataclasses.replace(settings, detector=usable(settings.detector))
     with threadpool_limits(threads), create_detector(settings.detector) as detector:
         clip = detect_clip(VideoReader(video), facts.n_frames, detector)
         refuse_bad_clip(clip, settings.max_invalid_share)
-        head = solve_head(clip, facts.width, facts.height, settings)
+        head = solve_head(clip, facts.width, facts.height, settings, principal_point(facts))
     logger.info("tracking: %s", describe(_summary(head)))
     write_cameras(cameras, head.cameras)
     write_arrays(
@@ -65,6 +72,30 @@ def track_head(
         valid=head.valid,
         reason=np.array(head.reasons),
     )
+
+
+def usable(detector: str) -> str:
+    """The detector, or the packaged one where its weight file is missing.
+
+    Raises:
+        WeightsError: it is missing and the policy (config `weights.on_missing`) is "error".
+    """
+    needs_file = detector in weight_files()
+    return PACKAGED if needs_file and find_weights(detector) is None else detector
+
+
+def principal_point(facts: Manifest) -> tuple[float, float]:
+    """Where the source's optical axis meets the cropped frame, px: the middle of the source.
+
+    A head that was cut out of the side of a picture was seen from the side; taking the crop's own
+    middle would turn it by the angle.
+    """
+    size = facts.provenance.get("source_size")
+    if size is None:
+        return facts.width / 2, facts.height / 2
+    y0, y1, x0, x1 = facts.crop
+    y, x = size[0] / 2 - y0, size[1] / 2 - x0
+    return x * facts.width / (x1 - x0), y * facts.height / (y1 - y0)
 
 
 def _summary(head: HeadTrack) -> dict[str, float | int]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32
 
-from emotalk_core.perception.tracking.bundle import left_jacobian, skew
+from emotalk_core.geometry.turns import left_jacobian, skew
 
 HUBER = 1.5  # in standard deviations of the frame's residuals
 SIGMA_FLOOR = 0.004  # of full scale: a perfect fit must not get an infinite weight

@@ -26,6 +26,7 @@ from emotalk_core.perception.emotion.reader import (
     subject_rest,
 )
 from emotalk_core.perception.landmarks import topology as tp
+from emotalk_core.perception.tracking.detector_model import DetectorModel
 from emotalk_core.perception.tracking.single_frame import SingleFrameFitter
 
 NAMES = landmark_basis()[2]
@@ -113,7 +114,8 @@ def test_network_is_a_deterministic_posterior_and_sees_rows_as_rows() -> None:
 
 
 def test_single_frames_give_the_expression_of_a_known_person() -> None:
-    fitter = SingleFrameFitter.of_person(landmark_basis()[0])
+    neutral = landmark_basis()[0].astype(np.float64)
+    fitter = SingleFrameFitter(neutral, DetectorModel.of_geometry())
     truth = coefficients(jawOpen=0.4, browInnerUp=0.5)
     found = fitter.fit(seen_face(truth), 256, 256)
     assert np.abs(found - truth)[[NAMES.index("jawOpen"), NAMES.index("browInnerUp")]].max() < 0.15

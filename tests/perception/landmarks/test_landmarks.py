@@ -9,8 +9,10 @@ import pytest
 from emotalk_core.errors import ConfigError, InputError
 from emotalk_core.perception.landmarks import LANDMARK_DETECTORS, create_detector
 from emotalk_core.perception.landmarks import topology as tp
+from emotalk_core.weights import FOLDER_VARIABLE, PRESENT, state_of, weight_files
 
 REAL = Path(__file__).parents[3] / "../shared/real"
+IDS = {"facemesh": "facemesh-mediapipe-0.10.21", "face_landmarker": "face-landmarker-float16-1"}
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +66,19 @@ def test_unknown_detector_names_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize("name", LANDMARK_DETECTORS.names())
-def test_detector_contract(name: str, frames: list[np.ndarray]) -> None:
+def test_detector_contract(
+    name: str, frames: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if name in weight_files():
+        monkeypatch.setenv(FOLDER_VARIABLE, str(REAL.parent / "models"))
+        if state_of(weight_files()[name]) != PRESENT:
+            pytest.skip(f"weight file of {name} is absent")
     with create_detector(name) as detector:
         points = [detector.detect(frame) for frame in frames]
         assert detector.detect(np.zeros((256, 256, 3), np.uint8)) is None
     with create_detector(name) as detector:
         again = [detector.detect(frame) for frame in frames]
-    assert detector.id == "facemesh-mediapipe-0.10.21" and detector.standing_for
+    assert detector.id == IDS[name] and detector.standing_for
     for first, second in zip(points, again, strict=True):
         assert first is not None and second is not None
         assert first.shape == (478, 3) and first.dtype == np.float32

@@ -98,7 +98,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
         video=video,
         track=track,
         cameras=cameras,
-        settings=TrackingSettings(shape_frames=30),
+        settings=TrackingSettings(),
     )
     segment_regions(
         manifest=manifest,

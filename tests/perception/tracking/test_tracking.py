@@ -8,24 +8,27 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from emotalk_core.actor.face_model import landmark_basis
-from emotalk_core.errors import InputError
+from emotalk_core.errors import InputError, WeightsError
+from emotalk_core.geometry.bands import (
+    apply_bands,
+    second_difference_bands,
+    smooth,
+    stiffness,
+)
 from emotalk_core.media.tables import read_arrays, read_cameras, write_manifest
 from emotalk_core.media.video import write_video
 from emotalk_core.perception.landmarks import topology as tp
 from emotalk_core.perception.tracking import shape as shapes
-from emotalk_core.perception.tracking.bundle import (
-    HeadPath,
-    apply_bands,
-    project,
-    second_difference_bands,
-    solve_poses,
-    to_camera,
-)
+from emotalk_core.perception.tracking.bundle import align, solve_shifts
 from emotalk_core.perception.tracking.clip import fill_gaps, refuse_bad_clip
+from emotalk_core.perception.tracking.detector_model import DetectorModel, detector_model
+from emotalk_core.perception.tracking.expression import from_rest
+from emotalk_core.perception.tracking.path import HeadPath, project, to_camera, unproject
 from emotalk_core.perception.tracking.settings import TrackingSettings
 from emotalk_core.perception.tracking.solve import HeadTrack, solve_head
-from emotalk_core.perception.tracking.stage import track_head
+from emotalk_core.perception.tracking.stage import principal_point, track_head, usable
 from emotalk_core.types.manifest import Manifest
+from emotalk_core.weights import FOLDER_VARIABLE, POLICY_VARIABLE
 
 SIZE, FOCAL, FRAMES = 256, 640.0, 120
 
@@ -54,7 +57,8 @@ def make_truth(noise: float = 0.3) -> Truth:
         expression[70:, names.index("mouthSmile" + side)] = 0.5
         expression[20:60, names.index("browDown" + side)] = 0.6
     world = neutral + np.einsum("tk,knc->tnc", expression, deltas)
-    path = HeadPath(neutral, turns, shifts, FOCAL, (SIZE / 2, SIZE / 2))
+    rotations = Rotation.from_rotvec(turns).as_matrix()
+    path = HeadPath(rotations, shifts, FOCAL, (SIZE / 2, SIZE / 2))
     camera = to_camera(path, world)
     points = np.concatenate(
         [project(camera, FOCAL, path.centre), (camera[..., 2:] - 0.8) * FOCAL / 0.8], axis=-1
@@ -73,7 +77,9 @@ def truth() -> Truth:
 def head(truth: Truth) -> HeadTrack:
     points = truth.points.copy()
     points[50:53] = np.nan
-    return solve_head(fill_gaps(points), SIZE, SIZE, TrackingSettings(focal_prior=2.4))
+    settings = TrackingSettings(camera_distance=0.8)
+    exact = DetectorModel.of_geometry()  # the points are the face model's own
+    return solve_head(fill_gaps(points), SIZE, SIZE, settings, model=exact)
 
 
 def test_pose_of_a_known_head_is_recovered(truth: Truth, head: HeadTrack) -> None:
@@ -142,28 +148,93 @@ def test_second_difference_bands_are_those_of_the_dense_matrix() -> None:
     assert np.allclose(apply_bands(second_difference_bands(7), values), d.T @ d @ values)
 
 
-def test_similarity_is_recovered_and_realign_keeps_pictures() -> None:
+def test_smoothing_halves_at_its_frequency_and_bridges_gaps() -> None:
+    t = np.arange(500) / 25
+    wave = np.sin(2 * np.pi * 3 * t)[:, None]
+    smoothed = smooth(wave, np.ones(500), stiffness(3.0))
+    middle = slice(100, 400)
+    assert np.abs(smoothed[middle]).max() == pytest.approx(0.5, abs=0.01)
+    weights = np.ones(500)
+    weights[200:203] = 0
+    line = np.arange(500.0)[:, None]
+    torn = line.copy()
+    torn[200:203] = 1e3
+    assert np.allclose(smooth(torn, weights, 5.0), line, atol=0.05)
+
+
+def test_similarity_is_recovered() -> None:
     rng = np.random.default_rng(2)
     points = rng.normal(size=(20, 3)) * 0.05
     change = shapes.Similarity(1.3, Rotation.from_rotvec([0.1, 0.2, -0.3]).as_matrix(), np.ones(3))
     found = shapes.fit_similarity(points, change.apply(points))
     assert found.scale == pytest.approx(1.3)
     assert np.allclose(found.rotation, change.rotation)
-    path = HeadPath(points, np.array([[0.1, 0.0, 0.2]]), np.array([[0.0, 0.1, 1.0]]), 500.0, (9, 9))
-    moved = shapes.realign(path, change)
-    before = project(to_camera(path, path.shape), 500.0, (9, 9))
-    assert np.allclose(project(to_camera(moved, moved.shape), 500.0, (9, 9)), before)
 
 
-def test_exact_poses_stay_where_they_are(truth: Truth) -> None:
-    neutral, _, _ = landmark_basis()
-    shape = neutral[list(tp.rigid_points())].astype(np.float64)
-    path = HeadPath(shape, truth.turns, truth.shifts, FOCAL, (128.0, 128.0))
-    seen = project(to_camera(path, shape), FOCAL, path.centre)
-    rough = dataclasses.replace(path, turns=path.turns + 0.05, shifts=path.shifts + 0.01)
-    solved = solve_poses(rough, seen, np.ones(seen.shape[:2]), 70.0, 0.09, smoothing=0.0)
-    assert np.abs(solved.turns - truth.turns).max() < 1e-4
-    assert np.abs(solved.shifts - truth.shifts).max() < 1e-4
+def test_exact_points_give_exact_poses(truth: Truth) -> None:
+    model = DetectorModel.of_geometry()
+    shape, rotations = model.neutral, Rotation.from_rotvec(truth.turns).as_matrix()
+    path = HeadPath(rotations, truth.shifts, FOCAL, (128.0, 128.0))
+    camera = to_camera(path, shape)
+    rough = (
+        Rotation.from_rotvec(truth.turns) * Rotation.from_rotvec([0.05, -0.04, 0.03])
+    ).as_matrix()
+    fitted = align(0.7 * camera, shape, rough, model, model.rigid_precision)
+    assert np.abs(fitted.rotations - rotations).max() < 1e-5
+    assert np.abs(fitted.points - shape).max() < 1e-6
+    seen = project(camera, FOCAL, path.centre)
+    valid = np.ones(len(seen), dtype=bool)
+    shapes_seen = np.repeat(shape[None], len(seen), axis=0)
+    found = solve_shifts(rotations, shapes_seen, seen, valid, FOCAL, path.centre, smoothing=0.0)
+    assert np.allclose(found.shifts, truth.shifts, atol=1e-9)
+
+
+def test_unprojection_undoes_projection() -> None:
+    path = HeadPath(np.eye(3)[None], np.array([[0.02, -0.01, 0.9]]), 500.0, (90.0, 110.0))
+    camera = to_camera(path, np.random.default_rng(3).normal(size=(6, 3)) * 0.05)
+    relative = (camera[..., 2:] - 0.9) * 500.0 / 0.9
+    seen = np.concatenate([project(camera, 500.0, path.centre), relative], axis=-1)
+    assert np.allclose(unproject(seen, np.array([0.9]), 500.0, path.centre), camera)
+
+
+def test_slow_shapes_count_from_the_persons_rest() -> None:
+    names = ("browInnerUp", "jawOpen")
+    seen = np.stack([np.linspace(-0.1, 0.4, 101), np.linspace(0.2, 0.7, 101)], axis=1)
+    found, rest = from_rest(seen, names)
+    assert rest == pytest.approx([-0.075, 0.0])
+    assert found[0].tolist() == [0.0, 0.2] and found[-1] == pytest.approx([0.475, 0.7])
+
+
+def test_measured_model_is_plausible_and_its_covariances_are_regular() -> None:
+    model, names = detector_model("facemesh"), landmark_basis()[2]
+    assert model.names == names
+    geometry = landmark_basis()[1]
+    jaw = names.index("jawOpen")
+    drop = model.expression[jaw, tp.CHIN, 1] / geometry[jaw, tp.CHIN, 1]
+    assert 0.6 < drop < 1.4  # the detector follows the chin
+    assert np.linalg.eigvalsh(model.precision).min() > 0
+    assert np.linalg.eigvalsh(model.rigid_precision).min() > 0
+    assert detector_model("another").pose.max() == 0
+
+
+def test_without_its_weight_file_a_detector_is_replaced_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    assert usable("facemesh") == "facemesh"
+    assert usable("face_landmarker") == "facemesh"
+    monkeypatch.setenv(POLICY_VARIABLE, "error")
+    with pytest.raises(WeightsError, match="face_landmarker: missing"):
+        usable("face_landmarker")
+
+
+def test_principal_point_is_the_middle_of_the_source() -> None:
+    whole = {"source_size": [400, 600]}
+    crop = (50, 250, 300, 500)
+    facts = Manifest("a", "a.mp4", "0", 100, 100, 80, 51200, crop, 0.0, 0.0, 72, provenance=whole)
+    assert principal_point(facts) == (0.0, 75.0)
+    bare = dataclasses.replace(facts, provenance={})
+    assert principal_point(bare) == (50.0, 50.0)
 
 
 def test_stage_writes_what_the_contract_says(tmp_path: Path) -> None:
@@ -185,7 +256,7 @@ def test_stage_writes_what_the_contract_says(tmp_path: Path) -> None:
             video=tmp_path / "video.mkv",
             track=paths[track],
             cameras=paths[cameras],
-            settings=TrackingSettings(shape_frames=40),
+            settings=TrackingSettings(),
         )
     assert paths["track.npz"].read_bytes() == paths["again.npz"].read_bytes()
     assert paths["cameras.json"].read_bytes() == paths["again.json"].read_bytes()
