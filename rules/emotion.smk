@@ -20,6 +20,7 @@ rule train_glef:
         mem_mb=memory(4000),
     params:
         settings=settings("glef"),
+        weights=weights("glef"),
         seed=SEED,
         device=DEVICE,
         code=code_version("training.glef_stage"),
