@@ -29,21 +29,14 @@ from emotalk_core.emotion.glef.align import POINTS_68
 from emotalk_core.emotion.glef.lips import LIPS, heatmap_points
 from emotalk_core.emotion.glef.losses import read_truth
 from emotalk_core.emotion.glef.model import TINY, LipAlignedGenerator
-from emotalk_core.emotion.glef.networks import (
-    GlefNetworks,
-    load_tiny_networks,
-    new_tiny_networks,
-    save_tiny_networks,
-)
+from emotalk_core.emotion.glef.networks import GlefNetworks, load_tiny_networks
 from emotalk_core.emotion.glef.settings import GlefSettings
-from emotalk_core.emotion.glef.tiny_training import TinyBudget, train_tiny
+from emotalk_core.emotion.glef.tiny_training import TinyBudget, train_tiny_networks
 from emotalk_core.perception.emotion.reader import EmotionReader
 from emotalk_core.perception.landmarks.packaged import FaceMeshLandmarks
 from emotalk_core.training.glef_loop import GlefLoop, read_faces
 
-POPULATION = tuple(range(101, 111))  # persons of the tiny networks
-STATES, EMOTIONS = 12, 3  # of each of them
-SUBJECT = 7  # the built-in actor, not in the population
+SUBJECT = 7  # the built-in actor, not in the population of the tiny networks
 FRAMES = 48  # of the subject; every fourth is held out
 SEEN_SIZE = 256  # px at which packaged readers see a 64 px face
 RINGS = [(0.7 * np.cos(t), 0.7 * np.sin(t)) for t in np.radians(np.arange(0, 360, 45))]
@@ -230,16 +223,6 @@ def draw(path: Path, faces: ActorFaces, both: dict[str, tuple[Trained, GlefNetwo
     figure.savefig(path, dpi=90)
 
 
-def train_tiny_file(path: Path, budget: TinyBudget) -> None:
-    """The training rule of the packaged tiny networks."""
-    torch.manual_seed(0)
-    faces = actor_faces(POPULATION, STATES, EMOTIONS, TINY.size, TINY.crop_share)
-    networks = new_tiny_networks()
-    losses = train_tiny(networks, faces, budget, seed=0)
-    facts = {"persons": list(POPULATION), "faces": len(faces.images), "losses": losses}
-    save_tiny_networks(path, networks, facts | {"budget": vars(budget)})
-
-
 def main() -> None:
     """Run everything and write the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -257,7 +240,7 @@ def main() -> None:
     tiny = options.tiny
     if options.train_tiny:
         tiny = options.out / "tiny.safetensors"
-        train_tiny_file(tiny, TinyBudget())
+        train_tiny_networks(output=tiny, budget=TinyBudget(), seed=0, threads=options.threads)
     faces, both, report = subject_faces(), {}, {}
     for name, lip_branch in (("with_lips", True), ("without_lips", False)):
         settings = GlefSettings(

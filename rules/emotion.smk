@@ -28,6 +28,23 @@ rule train_glef:
         "../workflow_scripts/train_glef.py"
 
 
+rule train_tiny_glef:
+    output:
+        networks="results/common/glef/tiny.safetensors",
+    log:
+        "results/common/logs/train_tiny_glef.log",
+    conda:
+        ENV
+    threads: CONFIG["threads"]["glef"]
+    resources:
+        mem_mb=memory(2000),
+    params:
+        seed=0,
+        code=code_version("emotion.glef.tiny_training"),
+    script:
+        "../workflow_scripts/train_tiny_glef.py"
+
+
 rule make_emotion_bank:
     input:
         **artifacts("manifest", "video", "track", "regions", "normals"),

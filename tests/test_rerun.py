@@ -96,6 +96,14 @@ def test_a_key_that_this_target_does_not_use(finished: Path) -> None:
     assert planned_rules(finished, "--configfile", str(change)) == {}
 
 
+def test_the_paper_generator_is_trained_only_where_it_is_chosen(finished: Path) -> None:
+    unused = change_config(finished, {"glef": {"epochs": 11}})
+    assert planned_rules(finished, "--configfile", str(unused)) == {}
+    chosen = change_config(finished, {"emotion_bank": {"generator": "glef"}})
+    wanted = {"train_glef": 1, "make_emotion_bank": 1, **AFTER_EMOTION}
+    assert planned_rules(finished, "--configfile", str(chosen)) == wanted
+
+
 def test_another_video_of_one_subject(finished: Path) -> None:
     video = finished / "data/anna.mp4"
     stat = video.stat()

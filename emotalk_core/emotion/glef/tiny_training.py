@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -18,14 +19,21 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from emotalk_core.emotion.glef.actor_faces import ActorFaces
+from emotalk_core.emotion.glef.actor_faces import ActorFaces, actor_faces
 from emotalk_core.emotion.glef.lips import LIPS, draw_heatmaps, heatmap_points, lip_rectangle
-from emotalk_core.emotion.glef.networks import GlefNetworks
+from emotalk_core.emotion.glef.model import TINY
+from emotalk_core.emotion.glef.networks import (
+    GlefNetworks,
+    new_tiny_networks,
+    save_tiny_networks,
+)
 from emotalk_core.emotion.glef.tiny_critics import HEATMAP_SIZE, INPUT_SIZE
 from emotalk_core.media.progress import Progress
 
 logger = logging.getLogger(__name__)
 
+POPULATION = tuple(range(101, 111))  # actors; the built-in one (7) is never among them
+STATES, EMOTIONS = 12, 3  # of each: poses and mouth shapes, emotional pictures of each of them
 BATCH = 16
 PAIR_BATCH = 6
 PEAK_WEIGHT = 20.0  # of heatmap cells with a peak: most cells are empty
@@ -43,19 +51,41 @@ class TinyBudget:
         critic_rate, rate: learning rates at the start; they fall to a tenth (cosine).
     """
 
-    critic_steps: int = 400
-    steps: int = 1200
+    critic_steps: int = 500
+    steps: int = 600
     critic_rate: float = 2e-3
     rate: float = 2e-3
 
 
-def train_tiny(
-    networks: GlefNetworks, faces: ActorFaces, budget: TinyBudget, seed: int
-) -> dict[str, float]:
-    """Train everything; returns the last running mean of each loss."""
+def train_tiny_networks(*, output: Path, budget: TinyBudget, seed: int, threads: int) -> None:
+    """Render the population, train critics, encoder, generator and EmoExtract, write one file.
+
+    Args:
+        output: the packaged file is such a one.
+        budget: steps and rates.
+        seed: of weights, augmentation and order.
+        threads: of torch.
+    """
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    faces = actor_faces(POPULATION, STATES, EMOTIONS, TINY.size, TINY.crop_share)
+    networks = new_tiny_networks()
     generator = torch.Generator().manual_seed(seed)
-    found = train_critics(networks, faces, budget, generator)
-    return found | {"picture": train_pairs(networks, faces, budget, generator)}
+    losses = train_critics(networks, faces, budget, generator)
+    losses |= {"pairs": train_pairs(networks, faces, budget, generator)}
+    save_tiny_networks(output, networks, card(budget, losses))
+
+
+def card(budget: TinyBudget, losses: dict[str, float]) -> dict[str, object]:
+    """Model card that the file carries."""
+    return {
+        "data": f"digital actors {POPULATION[0]}..{POPULATION[-1]}, {STATES} states, "
+        f"{EMOTIONS} emotions and rest each, {TINY.size} px",
+        "use": "tests and demonstrations of g_LEF; no face but the digital actor's",
+        "licence": "Apache-2.0, made by this project's own renderer",
+        "budget": vars(budget),
+        "losses": losses,
+    }
 
 
 def train_critics(
