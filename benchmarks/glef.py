@@ -3,10 +3,11 @@
     python -m benchmarks.glef --out FOLDER [--train-tiny] [--epochs 40] [--threads 1]
 
 `--train-tiny` first trains the packaged tiny networks anew (their training rule; a few minutes) and
-writes them to FOLDER/tiny.safetensors. Then g_LEF is trained twice for a person whom these networks
-have never seen: with and without the lip branch. Lips are measured by the packaged landmark
-detector and by the tiny one, emotion by the packaged emotion reader, on frames and emotions that
-were not trained on. Output: table on the terminal, report.json, curves.csv, picture.png.
+writes them to FOLDER/tiny.safetensors. Then g_LEF is trained twice on speaking faces without emotion
+of the one actor whom the tiny generator knows: with and without the lip branch. Lips are measured
+by the packaged landmark detector and by the tiny one, emotion by the packaged emotion reader and by
+the tiny one, on frames that g_LEF was not trained on. Output: table on the terminal, report.json,
+curves.csv, picture.png.
 """
 
 from __future__ import annotations
@@ -31,12 +32,11 @@ from emotalk_core.emotion.glef.losses import read_truth
 from emotalk_core.emotion.glef.model import TINY, LipAlignedGenerator
 from emotalk_core.emotion.glef.networks import GlefNetworks, load_tiny_networks
 from emotalk_core.emotion.glef.settings import GlefSettings
-from emotalk_core.emotion.glef.tiny_training import TinyBudget, train_tiny_networks
+from emotalk_core.emotion.glef.tiny_training import STAR, TinyBudget, train_tiny_networks
 from emotalk_core.perception.emotion.reader import EmotionReader
 from emotalk_core.perception.landmarks.packaged import FaceMeshLandmarks
 from emotalk_core.training.glef_loop import GlefLoop, read_faces
 
-SUBJECT = 7  # the built-in actor, not in the population of the tiny networks
 FRAMES = 48  # of the subject; every fourth is held out
 SEEN_SIZE = 256  # px at which packaged readers see a 64 px face
 RINGS = [(0.7 * np.cos(t), 0.7 * np.sin(t)) for t in np.radians(np.arange(0, 360, 45))]
@@ -52,7 +52,7 @@ class Trained:
 
 def subject_faces(count: int = FRAMES) -> ActorFaces:
     """Speaking faces of the subject without emotion."""
-    return actor_faces([SUBJECT], count, 0, TINY.size, TINY.crop_share)
+    return actor_faces([STAR], count, 0, TINY.size, TINY.crop_share)
 
 
 def split(faces: ActorFaces) -> tuple[np.ndarray, np.ndarray]:

@@ -55,7 +55,7 @@ TINY = GlefShape(
     hidden=(64, 64),
     heatmap_cells=32,
     lip_dim=32,
-    encoder=E4EShape(input_size=64, widths=(16, 24, 32, 32), units=(1, 1, 1, 1)),
+    encoder=E4EShape(input_size=32, widths=(16, 24, 32, 32), units=(1, 1, 1, 1)),
 )
 
 
