@@ -2,12 +2,12 @@
 
     python -m benchmarks.glef --out FOLDER [--train-tiny] [--epochs 40] [--threads 1]
 
-`--train-tiny` first trains the packaged tiny networks anew (their training rule; a few minutes) and
-writes them to FOLDER/tiny.safetensors. Then g_LEF is trained twice on speaking faces without emotion
-of the one actor whom the tiny generator knows: with and without the lip branch. Lips are measured
-by the packaged landmark detector and by the tiny one, emotion by the packaged emotion reader and by
-the tiny one, on frames that g_LEF was not trained on. Output: table on the terminal, report.json,
-curves.csv, picture.png.
+`--train-tiny` first trains the packaged tiny networks anew (their training rule; a few minutes)
+and writes them to FOLDER/tiny.safetensors. Then g_LEF is trained twice, with and without the lip
+branch, on speaking faces without emotion of the one actor whom the tiny generator knows. Lips are
+measured by the packaged landmark detector and by the tiny one, emotion by the packaged emotion
+reader and by the tiny one, on frames that g_LEF was not trained on. Output: table on the terminal,
+report.json, curves.csv, picture.png.
 """
 
 from __future__ import annotations

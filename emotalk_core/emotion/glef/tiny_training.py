@@ -86,8 +86,8 @@ def card(budget: TinyBudget, losses: dict[str, float]) -> dict[str, object]:
     """Model card that the file carries."""
     return {
         "data": f"critics: digital actors {POPULATION[0]}..{POPULATION[-1]}, {STATES} states with "
-        f"rest and {EMOTIONS} emotions each; generator: actor {STAR}, {STAR_STATES} states with rest "
-        f"and {STAR_EMOTIONS} emotions each; {TINY.size} px",
+        f"rest and {EMOTIONS} emotions each; generator: actor {STAR}, {STAR_STATES} states with "
+        f"rest and {STAR_EMOTIONS} emotions each; {TINY.size} px",
         "use": "tests and demonstrations of g_LEF; no face but the digital actor's",
         "licence": "Apache-2.0, made by this project's own renderer",
         "budget": vars(budget),

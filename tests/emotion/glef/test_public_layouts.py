@@ -16,7 +16,7 @@ from emotalk_core.emotion.glef.layers import (
     Upsample,
     fused_leaky_relu,
 )
-from emotalk_core.emotion.glef.model import TINY, build_generator
+from emotalk_core.emotion.glef.model import TINY, build_encoder, build_generator
 from emotalk_core.emotion.glef.published import load_e4e, load_emo_extract, load_stylegan2
 from emotalk_core.emotion.glef.stylegan2 import Mapping, StyleGAN2, n_styles
 from emotalk_core.errors import ConfigError, WeightsError
@@ -181,6 +181,29 @@ def test_wrong_and_hostile_files_are_refused(tmp_path, generator: StyleGAN2) -> 
     torch.save({"state_dict": {}}, tmp_path / "empty.pt")
     with pytest.raises(WeightsError, match="does not fit"):
         load_e4e(tmp_path / "empty.pt", TINY)
+
+
+def test_an_e4e_file_brings_encoder_decoder_and_mean(tmp_path) -> None:
+    torch.manual_seed(2)
+    encoder, decoder = build_encoder(TINY), build_generator(TINY)
+    state = {f"encoder.{k}": v for k, v in encoder.state_dict().items()}
+    state |= {f"decoder.{k}": v for k, v in decoder.state_dict().items()}
+    content = {"state_dict": state, "latent_avg": torch.randn(10, 32), "opts": {"lr": 1e-4}}
+    torch.save(content, tmp_path / "e4e.pt")
+    found, synthesis, average = load_e4e(tmp_path / "e4e.pt", TINY)
+    picture = torch.rand(1, 3, 32, 32)
+    assert torch.equal(found(picture), encoder.eval()(picture))
+    assert torch.equal(average, content["latent_avg"])
+    assert torch.equal(synthesis(average[None]), decoder(average[None]))
+
+
+def test_emo_extract_from_a_training_checkpoint(tmp_path) -> None:
+    small = EmoExtract(8)  # four styles
+    content = {"epoch": 2, "emo_mapping_state_dict": small.state_dict()}
+    torch.save(content, tmp_path / "emo.pt")
+    loaded = load_emo_extract(tmp_path / "emo.pt", 8)
+    latents, emotion = torch.randn(2, 4, 512), torch.tensor([[0.5, -0.5], [0.0, 0.0]])
+    assert torch.equal(loaded(latents, emotion), small(latents, emotion))
 
 
 def test_small_generator_is_small() -> None:
