@@ -108,12 +108,12 @@ def lip_errors(
     truth = torch.from_numpy(faces.points[rows])[:, LIPS]
     scale = TINY.size / TINY.heatmap_cells
     with torch.no_grad():
-        errors = [
-            (heatmap_points(marks(batch)[:, LIPS]) * scale - truth).norm(dim=2).mean()
-            for batch in made
-        ]
+        found = torch.stack([heatmap_points(marks(batch)[:, LIPS]) * scale for batch in made])
+    # middle of the inner lips: points 62 and 66 of the 68
+    shown, wanted = ((p[..., 18, 1] - p[..., 14, 1]).numpy() for p in (found.mean(0), truth))
     return {
-        "lip_error_tiny": float(torch.stack(errors).mean()),
+        "lip_error_tiny": float((found - truth).norm(dim=3).mean()),
+        "lip_opening_r_tiny": float(np.corrcoef(shown, wanted)[0, 1]),
         "lip_error_facemesh": facemesh_lip_error(made, faces, rows),
     }
 
