@@ -1,6 +1,6 @@
 """The tiny g_LEF (64 px) end to end on actor faces: trains, measures, draws curves and pictures.
 
-    python -m benchmarks.glef --out FOLDER [--train-tiny] [--epochs 40] [--threads 1]
+    python -m benchmarks.glef --out FOLDER [--train-tiny] [--epochs 45] [--threads 1]
 
 `--train-tiny` first trains the packaged tiny networks anew (their training rule; a few minutes)
 and writes them to FOLDER/tiny.safetensors. Then g_LEF is trained twice, with and without the lip
@@ -229,8 +229,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--train-tiny", action="store_true")
     parser.add_argument("--tiny", type=Path, default=None)
-    parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--epochs", type=int, default=45)
+    parser.add_argument("--learning-rate", type=float, default=3e-4)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
