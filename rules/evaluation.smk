@@ -87,7 +87,6 @@ rule collect_metrics:
         scores=[f"{SUBJECT}/scores/{m}.csv" for m in METHODS],
     output:
         **artifacts("metrics"),
-        baselines=f"{SUBJECT}/scores/baselines.csv",
         baselines_terms=f"{SUBJECT}/scores/baselines.npz",
     log:
         f"{SUBJECT}/logs/collect_metrics.log",

@@ -17,7 +17,7 @@ with stage(snakemake) as job:
 
     name = job.params.stage
     output = job.output("checkpoint")
-    sync = None
+    subject, sync = job.wildcards["subject"], None
     if name in WITH_SYNC:
         sounds = tuple(job.inputs("sync_sounds"))
         sync = SyncPaths(job.input("sync_expert"), job.input("audio"), sounds)
@@ -34,5 +34,6 @@ with stage(snakemake) as job:
         threads=job.threads,
         device=job.device(),
         sync=sync,
-        log_folder=output.parents[2] / "logs/tensorboard" / output.parent.name / name,
+        # Beside the subjects: curves of several people and methods are looked at together
+        log_folder=output.parents[3] / "common/tensorboard" / subject / output.parent.name / name,
     )
