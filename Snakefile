@@ -22,7 +22,6 @@ include: "rules/models.smk"
 
 localrules:
     all,
-    measure_action_units,
     synthesize_all_sentences,
     write_tables,
     weights,

@@ -101,44 +101,27 @@ rule refine_cameras:
         "../workflow_scripts/refine_cameras.py"
 
 
-rule measure_action_units:
+rule read_face:
     input:
         **artifacts("manifest", "video", "track"),
     output:
-        **artifacts("action_units"),
+        **artifacts("action_units", "valence_arousal"),
     log:
-        f"{SUBJECT}/logs/measure_action_units.log",
-    conda:
-        ENV
-    threads: 1
-    resources:
-        mem_mb=memory(1000),
-    params:
-        settings=settings("action_units"),
-        weights=weights("action_units"),
-        code=code_version("perception.action_units.stage"),
-    script:
-        "../workflow_scripts/measure_action_units.py"
-
-
-rule read_emotion:
-    input:
-        **artifacts("manifest", "video", "track"),
-    output:
-        **artifacts("valence_arousal"),
-    log:
-        f"{SUBJECT}/logs/read_emotion.log",
+        f"{SUBJECT}/logs/read_face.log",
     conda:
         ENV
     threads: 1
     resources:
         mem_mb=memory(2000),
     params:
-        settings=settings("emotion_reader"),
-        weights=weights("emotion_reader"),
-        code=code_version("perception.emotion.stage"),
+        action_units=settings("action_units"),
+        action_units_weights=weights("action_units"),
+        action_units_code=code_version("perception.action_units.stage"),
+        emotion=settings("emotion_reader"),
+        emotion_weights=weights("emotion_reader"),
+        emotion_code=code_version("perception.emotion.stage"),
     script:
-        "../workflow_scripts/read_emotion.py"
+        "../workflow_scripts/read_face.py"
 
 
 rule check_quality:

@@ -27,8 +27,7 @@ PERCEPTION = {
     "segment_regions": 1,
     "separate_torso": 1,
     "refine_cameras": 1,
-    "measure_action_units": 1,
-    "read_emotion": 1,
+    "read_face": 1,
     "extract_speech_features": 1,
     "adapt_sync_expert": 1,
 }

@@ -114,8 +114,8 @@ def _check_tables(n_frames: int, action_units: Path, valence_arousal: Path) -> N
     that a table from elsewhere (OpenFace) is never compared with a packaged reading.
     """
     for path, rule in (
-        (action_units, "measure_action_units"),
-        (valence_arousal, "read_emotion"),
+        (action_units, "read_face"),
+        (valence_arousal, "read_face"),
     ):
         check_length(str(path), len(read_table(path, ("frame",))), n_frames, rule)
 

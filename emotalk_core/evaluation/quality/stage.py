@@ -196,8 +196,8 @@ def check_quality(
     check_length(str(track), len(arrays["landmarks"]), total, "track_head")
     check_length(str(speech), len(sound["features"]), total, "extract_features")
     units, emotion = (read_table(p, ("frame", "valid")) for p in (action_units, valence_arousal))
-    check_length(str(action_units), len(units), total, "measure_action_units")
-    check_length(str(valence_arousal), len(emotion), total, "read_emotion")
+    check_length(str(action_units), len(units), total, "read_face")
+    check_length(str(valence_arousal), len(emotion), total, "read_face")
     samples = read_audio(audio) if audio is not None else np.zeros(0, dtype=np.float32)
     clipped = clipped_share(samples, total)
     with VideoReader(video) as frames, VideoReader(regions) as labels:

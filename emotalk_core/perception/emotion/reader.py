@@ -158,7 +158,7 @@ class EmotionReader:
 
     @classmethod
     def from_subject(cls, track: Path, valence_arousal: Path) -> EmotionReader:
-        """The reader of a subject whose stages `track_head` and `read_emotion` are done."""
+        """The reader of a subject whose stages `track_head` and `read_face` are done."""
         return cls(subject_rest(track, valence_arousal))
 
     def __enter__(self) -> Self:
