@@ -72,6 +72,31 @@ def _render(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _import_subject(arguments: argparse.Namespace) -> int:
+    from emotalk_core.perception.exchange.importing import import_subject
+
+    report = import_subject(
+        folder=arguments.folder,
+        subject=arguments.subject,
+        results=arguments.results,
+        extractor=arguments.extractor,
+    )
+    sys.stdout.write(report.text(arguments.subject))
+    return 0
+
+
+def _export_subject(arguments: argparse.Namespace) -> int:
+    from emotalk_core.perception.exchange.exporting import export_subject
+
+    missing = export_subject(
+        subject=arguments.subject, folder=arguments.folder, results=arguments.results
+    )
+    sys.stdout.write(f"written to {arguments.folder}\n")
+    if missing:
+        sys.stdout.write(f"left out, not computed yet: {', '.join(missing)}\n")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="emotalk", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
@@ -112,7 +137,31 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--device", default="cpu", help="cpu or cuda")
     render.add_argument("--threads", type=int, default=1)
     render.set_defaults(run=_render)
+    _add_exchange(commands)
     return parser
+
+
+def _add_exchange(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Subject folders of TalkingGaussian and ER-NeRF (docs/exchange.md)."""
+    taken = commands.add_parser(
+        "import-subject", help="a TalkingGaussian/ER-NeRF folder as a subject"
+    )
+    taken.add_argument(
+        "folder", type=Path, help="with ori_imgs/, aud.wav, transforms_train.json, ..."
+    )
+    taken.add_argument("subject", help="name of the results folder")
+    taken.add_argument(
+        "--extractor", default="", help="whose aud_*.npy is taken; default: the first that is there"
+    )
+    taken.set_defaults(run=_import_subject)
+    given = commands.add_parser(
+        "export-subject", help="a subject as a TalkingGaussian/ER-NeRF folder"
+    )
+    given.add_argument("subject", help="name of the results folder")
+    given.add_argument("folder", type=Path, help="new folder")
+    given.set_defaults(run=_export_subject)
+    for command in (taken, given):
+        command.add_argument("--results", type=Path, default=Path("results"), help="all results")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

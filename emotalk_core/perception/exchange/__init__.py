@@ -1,0 +1,1 @@
+"""Subject folders of TalkingGaussian and ER-NeRF: theirs in, ours out, and back."""
