@@ -201,9 +201,12 @@ def _lossless_copy(folder: Path, frames: list[Path], shape: tuple[int, int]) -> 
     path = layout.source_file(folder)
     if path.suffix != ".mkv":
         return None
-    with av.open(str(path)) as container:
-        if container.streams.video[0].codec_context.name != "ffv1":
-            return None
+    try:
+        with av.open(str(path)) as container:
+            if container.streams.video[0].codec_context.name != "ffv1":
+                return None
+    except (av.FFmpegError, IndexError) as error:
+        raise InputError(f"{path}: not readable as video ({error}); remove it") from error
     with VideoReader(path) as reader:
         if len(reader) != len(frames) or (reader.height, reader.width) != shape:
             return None

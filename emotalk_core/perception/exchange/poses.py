@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from emotalk_core.errors import InputError
+from emotalk_core.errors import ArtifactError, InputError
 from emotalk_core.media.atomic import read_json, write_json
 from emotalk_core.perception.exchange.layout import TEST, TRAIN
 from emotalk_core.types.camera import CameraPath
@@ -36,7 +36,10 @@ def to_poses(viewmats: Float[np.ndarray, "T 4 4"]) -> Float[np.ndarray, "T 4 4"]
 
 def _frames(path: Path, n_frames: int) -> tuple[dict[str, Any], dict[int, np.ndarray]]:
     """(whole file, pose of each image number) of one of the two files."""
-    data = read_json(path)
+    try:
+        data = read_json(path)
+    except ArtifactError as error:
+        raise InputError(f"{path}: not readable as JSON; make it again") from error
     poses: dict[int, np.ndarray] = {}
     try:
         focal = [float(data[key]) for key in ("focal_len", "cx", "cy")]

@@ -180,6 +180,8 @@ FAULTS = {
     "transforms_train.json: img_id=9": broken_rotation,
     "transforms_val.json: img_id=10: the folder has": lambda f: (f / "ori_imgs/10.jpg").unlink(),
     "transforms_val.json: KeyError": lambda f: (f / "transforms_val.json").write_text("{}"),
+    "transforms_val.json: not": lambda f: (f / "transforms_val.json").write_text("{"),
+    "May.mkv: not readable": lambda f: (f / "May.mkv").write_text("no video"),
     "au.csv: columns": lambda f: (f / "au.csv").write_text("frame\n1\n"),
     "aud_ds.npy: shape": lambda f: np.save(f / "aud_ds.npy", np.zeros((N, 3, 29))),
     "aud_ds.npy: 30 values": lambda f: np.save(f / "aud_ds.npy", np.zeros((N, 16, 30))),
