@@ -47,8 +47,8 @@ RULES = {
     "normals.mkv": "estimate_normals",
     "torso.mkv": "separate_torso",
     "background.png": "separate_torso",
-    "action_units.csv": "measure_action_units",
-    "valence_arousal.csv": "read_emotion",
+    "action_units.csv": "read_face",
+    "valence_arousal.csv": "read_face",
     "speech.npz": "extract_speech_features",
 }
 MAX_SOUND_DIFFERENCE = 0.25  # seconds by which sound and pictures may differ in length

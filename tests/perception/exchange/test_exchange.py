@@ -27,14 +27,14 @@ from emotalk_core.media.tables import (
 from emotalk_core.media.video import read_video, write_video
 from emotalk_core.perception.action_units.packaged import ACTION_UNITS
 from emotalk_core.perception.exchange.exporting import export_subject
-from emotalk_core.perception.exchange.importing import import_subject
+from emotalk_core.perception.exchange.importing import RULES, import_subject
 from emotalk_core.perception.exchange.labels import labels_of, shared_classes
 from emotalk_core.perception.exchange.layout import write_picture
 from emotalk_core.perception.exchange.poses import to_poses, to_viewmats
 from emotalk_core.types.camera import CameraPath
 from emotalk_core.types.manifest import Manifest
 from emotalk_core.types.regions import LABEL
-from tests.pipeline_tools import copy_checkout, planned_rules, snakemake
+from tests.pipeline_tools import ROOT, copy_checkout, planned_rules, snakemake
 
 N, SIDE = 11, 16
 BLUE, GREY, WHITE = (0, 0, 255), (100, 100, 100), (255, 255, 255)
@@ -307,6 +307,14 @@ def test_rims_of_a_resized_parsing_picture_take_the_nearest_class() -> None:
     assert (labels == LABEL["skin"]).all()
 
 
+def test_the_rules_that_a_report_names_make_these_files() -> None:
+    files = "\n".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
+    blocks = {block.split(":")[0]: block for block in files.split("\nrule ")[1:]}
+    for name, rule in RULES.items():
+        outputs = blocks[rule].split("output:")[1].split("log:")[0]
+        assert name in outputs or name.split(".")[0] in outputs, (name, rule)
+
+
 @pytest.mark.pipeline
 def test_imported_files_are_up_to_date_for_the_pipeline(folder: Path, tmp_path: Path) -> None:
     checkout = copy_checkout(tmp_path / "checkout", fake_scripts=True)
@@ -315,13 +323,14 @@ def test_imported_files_are_up_to_date_for_the_pipeline(folder: Path, tmp_path: 
     (checkout / "config.yaml").write_text(yaml.safe_dump(config))
     import_subject(folder=folder, subject="may", results=checkout / "results")
     home = "results/may"
-    kept = [f"{home}/{n}" for n in ("regions.mkv", "torso.mkv", "action_units.csv", "speech.npz")]
+    kept = [f"{home}/{n}" for n in ("regions.mkv", "torso.mkv", "speech.npz")]
     assert planned_rules(checkout, f"{home}/video.mkv", f"{home}/speech.npz") == {}
     before = (checkout / kept[0]).read_bytes()
     snakemake(checkout, "--cores", "1", f"{home}/track.npz")
     snakemake(checkout, "--cores", "1", "--touch", *kept)
     assert (checkout / kept[0]).read_bytes() == before
-    planned = planned_rules(checkout, f"{home}/normals.mkv", *kept)
-    assert planned == {"refine_cameras": 1, "estimate_normals": 1}
+    rest = [f"{home}/{name}" for name in ("normals.mkv", "valence_arousal.csv")]
+    planned = planned_rules(checkout, *rest, *kept)
+    assert planned == {"refine_cameras": 1, "estimate_normals": 1, "read_face": 1}
     os.utime(folder / "aud.wav")
     assert "ingest" in planned_rules(checkout, f"{home}/video.mkv")
