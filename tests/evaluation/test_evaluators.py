@@ -47,7 +47,7 @@ def test_every_packaged_network_says_its_weights_and_what_it_stands_for() -> Non
         assert evaluator.reference == (kind == "image")
         named = [(short_label(evaluator.label), evaluator.standing_for)]
         assert known_evaluators([evaluator.label]) == named
-    reference = {"lpips", "syncnet"}
+    reference = {"fan", "lpips", "syncnet"}
     assert {m.evaluator for m in all_metrics()} == set(PACKAGED) | reference
 
 
