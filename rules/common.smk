@@ -1,6 +1,7 @@
 """Checked configuration, subject sources and the small helpers that every rule file uses."""
 
 import sys
+from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
@@ -114,6 +115,7 @@ def unknown_subject(name):
     return f"subject={name}: unknown; known: {known}; add it under `subjects:` in config.yaml"
 
 
+@cache
 def present_subjects():
     """Subjects whose input is there; the others are named once."""
     here = {
