@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from emotalk_core.actor.speech_corpus import spoken_clip
+from emotalk_core.errors import WeightsError
 from emotalk_core.evaluation.driven import DrivenClip
 from emotalk_core.evaluation.evaluators import (
     PACKAGED,
@@ -54,7 +55,7 @@ def test_every_packaged_network_says_its_weights_and_what_it_stands_for() -> Non
 def _has_identity() -> bool:
     try:
         weights_path()
-    except Exception:
+    except WeightsError:
         return False
     return True
 
