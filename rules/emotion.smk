@@ -66,6 +66,7 @@ rule make_emotion_bank:
         mem_mb=memory(2000),
     params:
         settings=settings("emotion_bank"),
+        weights=weights("glef") if TRAINED else "",
         seed=SEED,
         code=code_version("emotion.stage"),
     script:

@@ -10,12 +10,13 @@ import pytest
 
 from emotalk_core.errors import BackendUnavailableError, InputError
 from emotalk_core.media.audio import write_wav
+from emotalk_core.speech.synthesis.coqui import engine
 from emotalk_core.speech.synthesis.stage import SynthesisSettings, load_engine
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    for name in ("model.pth", "config.json", "speakers.pth"):
+    for name in ("model_file.pth", "config.json"):  # as coqui's own download leaves them
         (tmp_path / name).write_bytes(b"")
     return tmp_path
 
@@ -38,8 +39,24 @@ def test_the_program_gets_the_folder_s_files(model: Path) -> None:
     assert len(spoken.samples) == 1600 and spoken.engine == f"coqui/{model.name}"
     arguments = (model / "arguments").read_text()
     assert "--text two words $(id) --out_path" in arguments
-    assert f"--speakers_file_path {model}/speakers.pth" in arguments
-    assert "vocoder" not in arguments
+    files = f"--model_path {model}/model_file.pth --config_path {model}/config.json"
+    assert arguments.strip().endswith(files)
+
+
+def test_a_vocoder_a_speaker_and_a_language_are_handed_on(model: Path) -> None:
+    for name in ("vocoder.pth", "vocoder_config.json"):
+        (model / name).write_bytes(b"")
+    tts = program(model, "")
+    said = engine(f"{model}:p225:en", 1.0, tts).command("words", Path("a.wav"))
+    at = said.index("--vocoder_path")
+    weights, config = (str(model / name) for name in ("vocoder.pth", "vocoder_config.json"))
+    given = [weights, "--vocoder_config_path", config]
+    assert said[at + 1 :] == [*given, "--speaker_idx", "p225", "--language_idx", "en"]
+    only_language = engine(f"{model}::de", 1.0, tts).command("words", Path("a.wav"))
+    assert only_language[-2:] == ["--language_idx", "de"] and "--speaker_idx" not in only_language
+    (model / "vocab.json").write_bytes(b"")  # XTTS
+    whole = engine(str(model), 1.0, tts).command("words", Path("a.wav"))
+    assert whole[whole.index("--model_path") + 1] == str(model)
 
 
 def test_what_is_missing_is_named(model: Path) -> None:
@@ -48,7 +65,7 @@ def test_what_is_missing_is_named(model: Path) -> None:
     with pytest.raises(InputError, match="own pace"):
         load_engine(settings(model, program(model, ""), speed=1.2))
     (model / "config.json").unlink()
-    with pytest.raises(InputError, match=r"wanted a coqui model folder with model\.pth"):
+    with pytest.raises(InputError, match=r"coqui model folder with model\.pth or model_file"):
         load_engine(settings(model, "tts"))
 
 

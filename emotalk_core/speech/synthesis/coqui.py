@@ -14,15 +14,12 @@ from emotalk_core.speech.synthesis.base import Speech
 
 PROGRAM = "tts"  # of the package coqui-tts, on the PATH of its own environment (envs/tts.yaml)
 TIMEOUT_SECONDS = 600.0  # loading a large model takes a minute
-# Files of the model folder: argument of the program; the first two must be there.
-FILES = {
-    "model.pth": "--model_path",
-    "config.json": "--config_path",
-    "vocoder.pth": "--vocoder_path",
-    "vocoder_config.json": "--vocoder_config_path",
-    "speakers.pth": "--speakers_file_path",
-}
-NEEDED = ("model.pth", "config.json")
+# Names under which coqui's own download leaves a model, and those of most training runs.
+MODELS = ("model.pth", "model_file.pth", "model_file.pth.tar", "checkpoint.pth")
+CONFIG = "config.json"
+VOCABULARY = "vocab.json"  # XTTS reads its files by itself: it is given the folder
+VOCODER = {"vocoder.pth": "--vocoder_path", "vocoder_config.json": "--vocoder_config_path"}
+CHOICES = ("--speaker_idx", "--language_idx")  # what may follow the folder in synthesis.voice
 
 
 @dataclass(frozen=True)
@@ -30,18 +27,26 @@ class CoquiEngine:
     """A coqui model; it runs in an environment of its own, since its pins fight with ours.
 
     Attributes:
-        folder: model folder (`FILES`); nothing is downloaded.
+        folder: model folder; nothing is downloaded.
         program: name or path of `tts`.
+        choices: speaker and language of a model that has several.
     """
 
     folder: Path
     program: str
+    choices: tuple[str, ...] = ()
 
     def command(self, text: str, wav: Path) -> list[str]:
         """Argument list; nothing passes through a shell."""
-        there = [(flag, self.folder / name) for name, flag in FILES.items()]
-        files = [part for flag, path in there if path.is_file() for part in (flag, str(path))]
-        return [self.program, "--text", text, "--out_path", str(wav), *files]
+        model = find_model(self.folder)
+        if model is None or (self.folder / VOCABULARY).is_file():
+            model = self.folder
+        files = ["--model_path", str(model), "--config_path", str(self.folder / CONFIG)]
+        for name, flag in VOCODER.items():
+            if (self.folder / name).is_file():
+                files += [flag, str(self.folder / name)]
+        chosen = [part for pair in zip(CHOICES, self.choices) if pair[1] for part in pair]
+        return [self.program, "--text", text, "--out_path", str(wav), *files, *chosen]
 
     def speak(self, text: str) -> Speech:
         """Speak one text.
@@ -72,16 +77,27 @@ class CoquiEngine:
             return Speech(read_audio(wav), (), f"coqui/{self.folder.name}")
 
 
+def find_model(folder: Path) -> Path | None:
+    """The model file of a folder; None where it has none under a usual name."""
+    return next((folder / name for name in MODELS if (folder / name).is_file()), None)
+
+
 def engine(voice: str, speed: float, program: str) -> CoquiEngine:
     """The coqui engine with a local model folder.
+
+    Args:
+        voice: FOLDER, FOLDER:SPEAKER or FOLDER:SPEAKER:LANGUAGE.
+        speed: 1.
+        program: name or path of `tts`; "": on the PATH.
 
     Raises:
         InputError: the folder is not complete, or another speed than 1 is asked for.
         BackendUnavailableError: the program is not there.
     """
-    missing = [name for name in NEEDED if not (Path(voice) / name).is_file()]
-    if not voice or missing:
-        wanted = f"wanted a coqui model folder with {', '.join(NEEDED)}"
+    name, *choices = voice.split(":", len(CHOICES))
+    folder = Path(name)
+    if not name or find_model(folder) is None or not (folder / CONFIG).is_file():
+        wanted = f"wanted a coqui model folder with {' or '.join(MODELS)}, and {CONFIG}"
         raise InputError(explain("synthesis.voice", voice or "''", wanted, "docs/weights.md"))
     if speed != 1:
         raise InputError(
@@ -93,4 +109,4 @@ def engine(voice: str, speed: float, program: str) -> CoquiEngine:
             f"synthesis.program={program}: not on the PATH; make the environment envs/tts.yaml and "
             "give the path of its `tts`, or set synthesis.engine to piper"
         )
-    return CoquiEngine(Path(voice), program)
+    return CoquiEngine(folder, program, tuple(choices))
