@@ -34,8 +34,10 @@ from emotalk_core.speech.sync.offset import expert_offset
 from emotalk_core.speech.sync.reading import (
     FAR,
     MAX_SHIFT,
+    beyond_chance,
     distances_by_shift,
     lip_codes,
+    read_sync,
     separability,
     sound_codes,
     summarise,
@@ -115,12 +117,13 @@ def judged(
 ) -> dict:
     """What one expert says about lips beside their own, other and no motion."""
     seen = lip_codes(expert, lips)
-    apart = distances_by_shift(seen, sound_codes(expert, sound))
-    reading = summarise(apart)
+    heard = sound_codes(expert, sound)
+    apart = distances_by_shift(seen, heard)
+    reading = summarise(beyond_chance(seen, heard))
     frozen = np.repeat(lips[len(lips) // 2][None], len(lips), axis=0)
-    still = summarise(distances_by_shift(lip_codes(expert, frozen), sound_codes(expert, sound)))
+    still = read_sync(expert, frozen, sound)
     foreign = [
-        summarise(distances_by_shift(seen, sound_codes(expert, hear(s, len(lips), kind)))).own
+        summarise(beyond_chance(seen, sound_codes(expert, hear(s, len(lips), kind)))).own
         for s in others
     ]
     areas = {f"AUC {name}": separability(apart, w) for name, w in WINDOWS.items()}

@@ -1,7 +1,8 @@
 """Lips of a clip and the sound that drove them in, distances at 31 shifts by the metric expert out.
 
 The expert hears speech embeddings and has seen synthetic persons only: it is never adapted to a
-subject and has no part in training, so that an avatar cannot learn to please it.
+subject and has no part in training, so that an avatar cannot learn to please it. Distances are
+those beyond chance (`reading.beyond_chance`).
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ from emotalk_core.speech.sync.lip_shapes import USED_POINTS, LipFrame
 from emotalk_core.speech.sync.network import REACH
 from emotalk_core.speech.sync.reading import (
     MAX_SHIFT,
-    distances_by_shift,
+    beyond_chance,
     lip_codes,
     sound_codes,
 )
 from emotalk_core.speech.sync.sounds import EMBEDDING, hear
 from emotalk_core.types.manifest import FPS, SAMPLE_RATE
+
+# Share of the person's own lip motion below which lips count by their energy: unit vectors make a
+# tremble of a pixel as large as speech. Renders of real and synthetic persons have .5 to .9.
+LIVELY = 0.4
 
 
 class SyncJudge:
@@ -35,6 +40,7 @@ class SyncJudge:
     ) -> None:
         """Take the real person's mean face from tracked frames (training part)."""
         self._frame = LipFrame.fit(landmarks, valid)
+        self._motion = _motion(self._frame.shapes(landmarks)[valid])
         self._expert = general_expert(EMBEDDING)
         self._heard: dict[Path, np.ndarray] = {}
 
@@ -46,11 +52,17 @@ class SyncJudge:
 
     def distances(self, clip: DrivenClip) -> Float[np.ndarray, "T 31"]:
         """See `readers.SyncExpert.distances`; silence lies before and after the sound."""
-        seen = lip_codes(self._expert, self._frame.shapes(clip.landmarks))
+        shapes = self._frame.shapes(clip.landmarks)
+        known = np.isfinite(clip.landmarks[:, USED_POINTS, :2]).all(axis=(1, 2))
+        seen = lip_codes(self._expert, shapes)
         moments = np.asarray(clip.audio_frames) + MAX_SHIFT
-        apart = distances_by_shift(seen, self._listen(clip.sound), moments)
-        apart[~np.isfinite(clip.landmarks[:, USED_POINTS, :2]).all(axis=(1, 2))] = np.nan
-        return apart
+        apart = beyond_chance(seen, self._listen(clip.sound), moments, known)
+        apart[~known] = np.nan
+        if not known.any() or self._motion == 0:
+            return apart
+        lively = min(1.0, _motion(shapes[known]) / (LIVELY * self._motion)) ** 2
+        level = np.nanmean(apart)
+        return level + lively * (apart - level)
 
     def _listen(self, sound: Path) -> Float[np.ndarray, "A C"]:
         """Vectors of the sound with the silence of the largest shift before and after it."""
@@ -63,3 +75,8 @@ class SyncJudge:
             )
             self._heard[sound] = codes[REACH:]
         return self._heard[sound]
+
+
+def _motion(shapes: Float[np.ndarray, "T 80"]) -> float:
+    """Root mean square of lip shapes about their mean."""
+    return float(np.sqrt(((shapes - shapes.mean(axis=0)) ** 2).mean()))

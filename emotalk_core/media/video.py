@@ -19,6 +19,9 @@ from emotalk_core.types.manifest import FPS
 
 # ndarray format -> lossless FFV1 pixel format
 PIXEL_FORMATS = {"rgb24": "bgr0", "gray": "gray"}
+# x264's rate control depends on how many threads look ahead, and on their timing for small
+# pictures: with one, equal frames give equal pixels in every run and on any number of cores.
+ONE_THREAD = "threads=1:lookahead-threads=1"
 
 
 class VideoWriter:
@@ -251,7 +254,8 @@ def write_h264(
     """
     with atomic_path(Path(path)) as temporary, av.open(str(temporary), "w", format="mp4") as out:
         out.metadata["comment"] = comment
-        video = out.add_stream("libx264", rate=fps, options={"crf": str(crf), "preset": "fast"})
+        options = {"crf": str(crf), "preset": "fast", "x264-params": ONE_THREAD}
+        video = out.add_stream("libx264", rate=fps, options=options)
         video.pix_fmt = "yuv420p"
         sound = out.add_stream("aac", rate=44_100) if audio_wav is not None else None
         for index, frame in enumerate(frames):

@@ -21,6 +21,7 @@ from emotalk_core.speech.sync.experts import (
 from emotalk_core.speech.sync.lip_shapes import LIP_POINTS, as_shapes
 from emotalk_core.speech.sync.reading import (
     MAX_SHIFT,
+    beyond_chance,
     distances_by_shift,
     lip_codes,
     sound_codes,
@@ -125,14 +126,14 @@ def adapt_expert(
         expert = train_expert([clip.cut(0, n_taught)], expert, numbers, seed)
     else:
         LOG.warning("sync expert: %d training frames are too few to adapt it", n_train)
-    apart = distances_by_shift(lip_codes(expert, clip.lips), sound_codes(expert, clip.sound))
-    for name, part in (("training", apart[:n_taught]), ("held-out", apart[n_train:])):
-        reading = summarise(part)
+    seen, heard = lip_codes(expert, clip.lips), sound_codes(expert, clip.sound)
+    for name, part in (("training", slice(0, n_taught)), ("held-out", slice(n_train, None))):
+        reading = summarise(beyond_chance(seen[part], heard, np.arange(len(seen))[part]))
         numbers_read = (reading.own, reading.confidence, reading.shift)
         LOG.info(
             "sync expert, %s part: distance %.3f, confidence %.3f, shift %+d", name, *numbers_read
         )
-    unseen = apart[n_taught:n_train, MAX_SHIFT]
+    unseen = distances_by_shift(seen, heard)[n_taught:n_train, MAX_SHIFT]
     enough = len(unseen) >= FEWEST_UNSEEN
     true = float(np.square(unseen).mean()) if enough else USUAL_DISTANCE**2
     return SubjectExpert(expert, torch.from_numpy(mean), true)

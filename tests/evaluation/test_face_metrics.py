@@ -133,6 +133,21 @@ def test_sync_scores_by_hand() -> None:
     assert metrics["sync_c", "sync"].terms(evidence(None, None)) is None
 
 
+def test_a_valley_that_wrong_moments_have_too_shrinks() -> None:
+    confidence = next(m for m in all_metrics() if (m.name, m.evaluator) == ("sync_c", "sync"))
+    quiet = np.full((4, 31), 1.2)
+    quiet[:, 15] = 1.0
+    assert confidence.reduce(quiet) == pytest.approx(0.2)  # wrong moments are all alike
+    restless = quiet.copy()
+    restless[:, 5:7] = 1.0  # two of 22 wrong moments lie as low: variance .2^2 * 2 * 20 / 22^2
+    spread = 0.04 * 2 * 20 / 22**2
+    assert confidence.reduce(restless) == pytest.approx(0.2**3 / (0.2**2 + 2 * spread))
+    assert confidence.reduce(np.full((4, 31), 1.2)) == 0
+    far = np.full((4, 31), 1.2)
+    far[:, 13:18] = 1.4  # the right moment is the worst of all
+    assert confidence.reduce(far) == pytest.approx(-0.2)
+
+
 def test_correlation_equals_torchmetrics() -> None:
     terms = np.random.default_rng(0).normal(size=(50, 2))
     wanted = pearson_corrcoef(*(torch.from_numpy(terms[:, i].copy()) for i in (0, 1)))

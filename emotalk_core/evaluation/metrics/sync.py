@@ -19,9 +19,12 @@ from emotalk_core.evaluation.metrics.base import (
 )
 
 SCENARIOS = (SELF, CROSS, EMOTION)
+TINY = 1e-12  # squared distance: rounding
 # Frames (80 ms). Sound and video of a subject are brought together before training, so that lips
 # further off are out of sync; the best of all shifts would find a chance valley for any sound.
 NEAR = 2
+# Frames: shifts further off are wrong moments, whose spread says how deep chance valleys are.
+WRONG = 5
 
 
 def near_distance(terms: Float[np.ndarray, "N S"]) -> float:
@@ -31,8 +34,18 @@ def near_distance(terms: Float[np.ndarray, "N S"]) -> float:
 
 
 def near_confidence(terms: Float[np.ndarray, "N S"]) -> float:
-    """Median over all shifts minus that; about 0 or below for lips that follow another sound."""
-    return float(np.median(terms.mean(axis=0))) - near_distance(terms)
+    """Median over all shifts minus that, shrunk by chance.
+
+    A depth d becomes d^3 / (d^2 + 2 s^2) with s the spread over the wrong moments: what stands out
+    keeps its value, a valley that wrong moments have too shrinks to nothing (the median and the
+    smallest value each vary by s, hence 2). Lips that never move get exactly 0.
+    """
+    mean = terms.mean(axis=0)
+    depth = float(np.median(mean)) - near_distance(terms)
+    wrong = np.abs(np.arange(len(mean)) - len(mean) // 2) >= WRONG
+    chance = 2 * float(mean[wrong].var()) if wrong.any() else 0.0
+    total = depth**2 + chance
+    return depth**3 / total if total > TINY else 0.0
 
 
 def sync_distance(terms: Float[np.ndarray, "N S"]) -> float:

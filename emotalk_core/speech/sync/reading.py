@@ -1,4 +1,9 @@
-"""An expert, lips and sound in; distances by shift, offset, confidence and separability out."""
+"""An expert, lips and sound in; distances by shift, offset, confidence and separability out.
+
+A moment of sound lies nearer to some lips than to others whatever those lips do at that moment: a
+closed mouth is near every pause. `beyond_chance` takes out what lips of any moment would have got,
+so that lips which never move score exactly nothing.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 
 from emotalk_core.speech.sync.network import REACH, SyncExpert
 
 MAX_SHIFT = 15  # frames to either side, as SyncNet's scorer (METHOD 3)
 FAR = 3  # frames: shifts from here on are wrong moments in `separability`
+# Lips of so many moments, evenly spread, tell what lips of any moment get (20 s; bounds the time).
+ANY_MOMENTS = 500
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,35 @@ def distances_by_shift(
     return np.where(inside, np.linalg.norm(gap, axis=2), np.nan).astype(np.float32)
 
 
+def beyond_chance(
+    seen: Float[np.ndarray, "T C"],
+    heard: Float[np.ndarray, "A C"],
+    at: np.ndarray | None = None,
+    known: Bool[np.ndarray, " T"] | None = None,
+) -> Float32[np.ndarray, "T 31"]:
+    """`distances_by_shift` less what the lips get when their order is shuffled; same mean level.
+
+    The mean over all orders is exact: each moment of sound against the lips of every moment. All
+    distances of lips that never move are equal, whatever the sound.
+
+    Args:
+        seen: vectors of lips.
+        heard: vectors of sound.
+        at: audio frame of each frame of lips, 0, 1, 2, ... by default.
+        known: frames with a face, whose lips are shuffled; all by default.
+    """
+    at = np.arange(len(seen)) if at is None else np.asarray(at)
+    apart = distances_by_shift(seen, heard, at)
+    pool = seen if known is None or not known.any() else seen[known]
+    lips = pool[np.unique(np.linspace(0, len(pool) - 1, ANY_MOMENTS).astype(int))]
+    moment = np.clip(at[:, None] + np.arange(-MAX_SHIFT, MAX_SHIFT + 1)[None, :], 0, len(heard) - 1)
+    used, place = np.unique(moment, return_inverse=True)
+    any_lips = np.array([np.linalg.norm(lips - h, axis=1).mean() for h in heard[used]])
+    expected = np.where(np.isfinite(apart), any_lips[place].reshape(moment.shape), np.nan)
+    level = np.nanmean(expected) if np.isfinite(expected).any() else np.nan
+    return (apart - expected + level).astype(np.float32)
+
+
 def summarise(distances: Float[np.ndarray, "T 31"]) -> SyncReading:
     """Reading of a clip; frames whose shifts reach beyond the sound do not count."""
     whole = distances[np.isfinite(distances).all(axis=1)]
@@ -91,8 +127,8 @@ def summarise(distances: Float[np.ndarray, "T 31"]) -> SyncReading:
 def read_sync(
     expert: SyncExpert, lips: Float32[np.ndarray, "T 80"], sound: Float32[np.ndarray, "S D"]
 ) -> SyncReading:
-    """Reading of lips beside a sound that begins with them."""
-    return summarise(distances_by_shift(lip_codes(expert, lips), sound_codes(expert, sound)))
+    """Reading of lips beside a sound that begins with them, beyond chance."""
+    return summarise(beyond_chance(lip_codes(expert, lips), sound_codes(expert, sound)))
 
 
 def separability(distances: Float[np.ndarray, "T 31"], window: int) -> float:
