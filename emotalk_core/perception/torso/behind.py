@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
@@ -84,6 +86,7 @@ def behind_head(
         up_to = face.outline[[132, 361], 1].min() - LONG_HAIR_RISE * face.height
         rise = float(np.maximum(columns.row[columns.kind != 0], 0).max(initial=0) - up_to)
         heights = {kind: max(height, rise) for kind, height in heights.items()}
+        columns = dataclasses.replace(columns, rise=np.full_like(columns.rise, np.inf))
     picture, coverage = carried_up(columns, steady, face.size, heights, face.unit)
     soft = blur(coverage * hole, EDGE_BLUR * face.unit)
     near_border = coverage * dilate(~hole, 1)  # no softness against the true pixels below

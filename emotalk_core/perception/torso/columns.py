@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8
-from scipy.ndimage import binary_opening, gaussian_filter1d
+from scipy.ndimage import binary_erosion, binary_opening, gaussian_filter1d
 
 from emotalk_core.perception.landmarks import topology as tp
 from emotalk_core.perception.regions.face import FaceShape
@@ -19,6 +19,11 @@ JAW_POINTS = (172, 397)
 NECK_SHARE = 0.4  # of the jaw's width to either side: so much at least is neck
 SIDE_BLUR = 1.5  # face units: columns next to each other may not differ as stripes
 NARROWEST = 5.0  # face units: narrower pieces of body are specks of the labels
+NECK_RIM = 2.0  # face units: skin next to a collar is mixed with it
+NECK_TINT = 0.04  # share of red, green or blue by which skin of one neck may differ
+# Clothes rise towards the neck from what is seen of them (at least so many face units) by this
+# slope: steeper pieces are spikes beside the jaw as soon as the head moves
+COLLAR_START, COLLAR_SLOPE = 3.0, 1.0
 HANGING_GAP = 4.0  # face units of background under what does not stand on the picture's end
 NO_ROW = -1
 
@@ -31,11 +36,13 @@ class Columns:
         row: [W] last row of the hole, or -1 where a column has no hole.
         kind: [W] BACKGROUND, BODY or NECK: what lies below it.
         colour: [W,3] mean RGB just below it.
+        rise: [W] px that clothes may be carried up there: they slope down from the neck.
     """
 
     row: Int[np.ndarray, " W"]
     kind: UInt8[np.ndarray, " W"]
     colour: Float32[np.ndarray, "W 3"]
+    rise: Float32[np.ndarray, " W"]
 
 
 def read_columns(
@@ -67,8 +74,43 @@ def read_columns(
     kind[~any_hole] = BACKGROUND
     kind = _close_neck(kind, face)
     kind[at_bottom & (kind == BODY)] = BACKGROUND
-    colour = frame[below, np.arange(width)].astype(np.float32).mean(axis=0)
-    return Columns(row, kind, _neck_colours(colour, kind, is_neck))
+    pixels = frame[below, np.arange(width)].astype(np.float32)
+    # a collar that begins within the rows must not shine through the skin above it
+    counts = np.where(is_neck, under == LABEL["neck"], True) & (outside | ~is_neck)
+    colour = (pixels * counts[..., None]).sum(axis=0) / np.maximum(counts.sum(axis=0), 1)[:, None]
+    colour = _neck_colours(colour, kind, _looks_like_neck(colour, is_neck, face))
+    return Columns(row, kind, colour, _rise(labels, row, kind, face))
+
+
+def _rise(
+    labels: UInt8[np.ndarray, "H W"],
+    row: Int[np.ndarray, " W"],
+    kind: UInt8[np.ndarray, " W"],
+    face: FaceShape,
+) -> Float32[np.ndarray, " W"]:
+    """Height of a slope that begins at what is seen of the clothes beside the hole."""
+    columns = np.arange(len(row))
+    free = kind == BACKGROUND
+    left = np.maximum.accumulate(np.where(free, columns, 0))
+    right = np.minimum.accumulate(np.where(free, columns, len(row) - 1)[::-1])[::-1]
+    outer = np.where(columns < face.outline[tp.CHIN, 0], left, right)
+    body = region_mask(labels, TORSO)
+    top = np.where(body.any(axis=0), np.argmax(body, axis=0), len(labels))
+    begin = np.maximum(row - top[outer], COLLAR_START * face.unit)
+    return (begin + COLLAR_SLOPE * np.abs(columns - outer)).astype(np.float32)
+
+
+def _looks_like_neck(
+    colour: Float32[np.ndarray, "W 3"], is_neck: Bool[np.ndarray, " W"], face: FaceShape
+) -> Bool[np.ndarray, " W"]:
+    """Neck columns whose tint is the neck's: labels now and then call the rim of a collar neck."""
+    if not is_neck.any():
+        return is_neck
+    tint = colour / np.maximum(colour.sum(axis=1, keepdims=True), 1)
+    off = np.abs(tint - np.median(tint[is_neck], axis=0)).max(axis=1)
+    seen = is_neck & (off < NECK_TINT)
+    inner = binary_erosion(seen, np.ones(2 * max(round(NECK_RIM * face.unit), 1) + 1))
+    return inner if inner.any() else seen
 
 
 def _close_neck(kind: UInt8[np.ndarray, " W"], face: FaceShape) -> UInt8[np.ndarray, " W"]:
@@ -102,11 +144,16 @@ def _neck_colours(
 def steady_colours(
     colours: UInt8[np.ndarray, "T W 3"], kinds: UInt8[np.ndarray, "T W"], frames: float
 ) -> Float32[np.ndarray, "T W 3"]:
-    """Colours of body columns smoothed in time, over frames in which the column shows body."""
-    weight = (kinds != BACKGROUND).astype(np.float32)
-    total = gaussian_filter1d(colours * weight[..., None], frames, axis=0, mode="nearest")
-    share = gaussian_filter1d(weight, frames, axis=0, mode="nearest")[..., None]
-    return np.where(share > 1e-3, total / np.maximum(share, 1e-3), colours).astype(np.float32)
+    """Colours smoothed in time, skin over frames that show skin, clothes over such of clothes."""
+    result = colours.astype(np.float32)
+    for kind in (BODY, NECK):
+        here = kinds == kind
+        weight = here.astype(np.float32)
+        total = gaussian_filter1d(colours * weight[..., None], frames, axis=0, mode="nearest")
+        share = gaussian_filter1d(weight, frames, axis=0, mode="nearest")
+        known = here & (share > 1e-3)
+        result[known] = total[known] / share[known][:, None]
+    return result
 
 
 def carried_up(
@@ -129,10 +176,13 @@ def carried_up(
     rise = columns.row[None] + 1 - rows  # px above the lower border of the hole
     reach = np.zeros(shape[1], dtype=np.float32)
     for kind, height in heights.items():
-        reach[columns.kind == kind] = height
+        here = columns.kind == kind
+        reach[here] = np.minimum(height, columns.rise[here]) if kind == BODY else height
     coverage = np.clip(reach[None] - rise, 0, 1) * (reach > 0)
-    body = columns.kind != BACKGROUND
-    side = _blur_along(steady, body, SIDE_BLUR * unit)
+    side = steady
+    for kind in heights:
+        here = columns.kind == kind
+        side = np.where(here[:, None], _blur_along(steady, here, SIDE_BLUR * unit), side)
     share = np.clip(rise / (4 * unit), 0, 1)[..., None]
     picture = columns.colour[None] * (1 - share) + side[None] * share
     return picture.astype(np.float32), coverage.astype(np.float32)

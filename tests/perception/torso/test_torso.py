@@ -16,7 +16,14 @@ from emotalk_core.perception.regions.settings import RegionSettings
 from emotalk_core.perception.regions.stage import segment_regions
 from emotalk_core.perception.torso.behind import background_fill
 from emotalk_core.perception.torso.ceiling import compositing_ceiling
-from emotalk_core.perception.torso.columns import BODY, NECK, Columns, carried_up, steady_colours
+from emotalk_core.perception.torso.columns import (
+    BODY,
+    NECK,
+    Columns,
+    carried_up,
+    read_columns,
+    steady_colours,
+)
 from emotalk_core.perception.torso.settings import TorsoSettings
 from emotalk_core.perception.torso.stage import separate_torso
 from emotalk_core.perception.tracking.settings import TrackingSettings
@@ -33,11 +40,13 @@ def test_neck_is_carried_up_by_its_height_only() -> None:
         row=np.full(width, 39),
         kind=np.array([0, BODY, NECK, NECK, BODY, 0], np.uint8),
         colour=np.full((width, 3), 150, np.float32),
+        rise=np.array([0, 9, 0, 0, 2, 0], np.float32),
     )
     picture, coverage = carried_up(columns, columns.colour, (50, width), {NECK: 20, BODY: 5}, 1.0)
     assert np.allclose(picture[30, 2], 150)
     assert coverage[21, 2] == 1 and coverage[15, 2] == 0
     assert coverage[36, 1] == 1 and coverage[30, 1] == 0
+    assert coverage[39, 4] == 1 and coverage[37, 4] == 0  # no higher than the slope of the clothes
     assert not coverage[:, [0, 5]].any()
 
 
@@ -45,7 +54,37 @@ def test_colours_are_steadied_over_frames_that_show_body() -> None:
     colours = np.full((9, 1, 3), 100, np.uint8)
     kinds = np.full((9, 1), NECK, np.uint8)
     colours[4], kinds[4] = 255, 0  # one frame shows background there
-    assert np.allclose(steady_colours(colours, kinds, 2.0), 100, atol=0.01)
+    assert np.allclose(steady_colours(colours, kinds, 2.0)[kinds == NECK], 100, atol=0.01)
+
+
+def test_collars_neither_colour_the_neck_nor_stand_up_beside_it() -> None:
+    points = np.zeros((3, 478, 2))
+    points[:] = [64, 60]
+    points[:, 10], points[:, 152] = [64, 4], [64, 116]
+    points[:, 172], points[:, 397] = [34, 100], [94, 100]
+    face = ClipFaces(points, (160, 128))[1]
+    skin, white = (150, 100, 80), (230, 230, 230)
+    frame = np.full((160, 128, 3), 20, np.uint8)
+    labels = np.full((160, 128), LABEL["background"], np.uint8)
+    hole = np.zeros((160, 128), dtype=bool)
+    hole[20:120, 20:108] = True
+    labels[120:, 30:98] = LABEL["clothes"]
+    frame[120:, 30:98] = white
+    labels[120:, 48:82] = LABEL["neck"]  # its last columns show the collar
+    frame[120:, 48:76] = skin
+    columns = read_columns(frame, labels, hole, face)
+    assert (columns.kind[48:82] == NECK).all() and columns.kind[34] == BODY
+    assert np.allclose(columns.colour[48:82], skin)
+    rise = columns.rise[30:40]
+    assert rise[0] < 5 and np.allclose(np.diff(rise), 1)
+
+
+def test_steadied_skin_takes_no_colour_of_clothes() -> None:
+    colours = np.full((9, 1, 3), 100, np.uint8)
+    kinds = np.full((9, 1), NECK, np.uint8)
+    colours[4], kinds[4] = 255, BODY
+    steady = steady_colours(colours, kinds, 2.0)
+    assert np.allclose(steady[[3, 5]], 100, atol=0.01) and np.allclose(steady[4], 255, atol=0.01)
 
 
 def test_background_follows_the_frames_exposure() -> None:
