@@ -12,8 +12,12 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
+import os
+import sys
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 PACKAGE = Path(__file__).parent
 PREFIX = "emotalk_core."
@@ -28,49 +32,91 @@ def _module_path(name: str) -> Path | None:
     return None
 
 
-def _strip_docstrings(tree: ast.AST) -> ast.AST:
-    owners = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    for node in ast.walk(tree):
-        if isinstance(node, owners) and node.body:
-            first = node.body[0]
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:] or [ast.Pass()]
-    return tree
+class _Module(NamedTuple):
+    """What the fingerprint needs of one source file: it depends on nothing but the file's bytes."""
+
+    tree: str  # hash of the syntax tree without docstrings
+    imports: list[str]  # names inside emotalk_core that may be modules
+    data: list[str]  # string constants that look like data files
 
 
-def _strings(tree: ast.AST) -> set[str]:
-    return {
-        node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
+# Source hash -> what its tree says. Parsing costs seconds, and each job is a process of its own.
+_known: dict[str, _Module] = {}
+_store: Path | None = None
 
 
-def _imports(tree: ast.AST) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("emotalk_core"):
-            base = (node.module or "").removeprefix("emotalk_core").lstrip(".")
-            names.add(base)
-            names.update(f"{base}.{a.name}".lstrip(".") for a in node.names)
-        elif isinstance(node, ast.Import):
-            names.update(
-                a.name.removeprefix(PREFIX) for a in node.names if a.name.startswith(PREFIX)
-            )
-    for text in _strings(tree):
+def remember_in(path: Path) -> None:
+    """Keep parsed sources in this file, by the hash of their bytes (an old entry cannot be wrong).
+
+    Args:
+        path: a JSON file in a folder that is there; written whole or not at all.
+    """
+    global _store
+    _store = path
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        if entries.pop("reader") == _reader():
+            _known.update({key: _Module(*value) for key, value in entries.items()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return  # absent or unreadable: parsed again, which is slower and no less right
+
+
+def _reader() -> str:
+    """What an entry depends on besides the source: this file, and Python's way to print a tree."""
+    return hashlib.sha256(Path(__file__).read_bytes() + sys.version.encode()).hexdigest()
+
+
+def _save() -> None:
+    if _store is not None and _store.parent.is_dir():
+        part = _store.with_name(f"{_store.name}.{os.getpid()}")
+        part.write_text(json.dumps({"reader": _reader(), **_known}), encoding="utf-8")
+        part.replace(_store)
+
+
+def _without_docstring(node: ast.AST) -> None:
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        first = node.body[0] if node.body else None
+        if (
+            isinstance(first, ast.Expr)
+            and isinstance(first.value, ast.Constant)
+            and isinstance(first.value.value, str)
+        ):
+            node.body = node.body[1:] or [ast.Pass()]
+
+
+def _imported(node: ast.AST) -> list[str]:
+    """Names inside emotalk_core that this node imports, also by a registry's lazy string."""
+    if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("emotalk_core"):
+        base = (node.module or "").removeprefix("emotalk_core").lstrip(".")
+        return [base, *(f"{base}.{a.name}".lstrip(".") for a in node.names)]
+    if isinstance(node, ast.Import):
+        return [a.name.removeprefix(PREFIX) for a in node.names if a.name.startswith(PREFIX)]
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        text = node.value
         if text.startswith(PREFIX) and ":" in text and " " not in text:
-            names.add(text.removeprefix(PREFIX).split(":")[0])
-    return {name for name in names if _module_path(name)}
+            return [text.removeprefix(PREFIX).split(":")[0]]
+    return []
 
 
-def _data_files(tree: ast.AST, folder: Path) -> list[Path]:
-    """Data files beside a module that the module names by a string constant."""
-    names = sorted(s for s in _strings(tree) if s.endswith(DATA_SUFFIXES) and len(s) < 200)
-    return [folder / n for n in names if not n.startswith(("/", ".")) and (folder / n).is_file()]
+def _names_data(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and node.value.endswith(DATA_SUFFIXES)
+        and len(node.value) < 200
+        and not node.value.startswith(("/", "."))
+    )
+
+
+def _parse(source: bytes) -> _Module:
+    tree = ast.parse(source)
+    nodes = list(ast.walk(tree))
+    imports = {name for node in nodes for name in _imported(node)}
+    data = {node.value for node in nodes if _names_data(node)}  # type: ignore[attr-defined]
+    for node in nodes:
+        _without_docstring(node)
+    dump = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return _Module(dump, sorted(imports), sorted(data))
 
 
 @cache
@@ -78,13 +124,15 @@ def _module_digest(name: str) -> tuple[str, frozenset[str]]:
     """Hash of one module with its data files, and the names it imports."""
     path = _module_path(name)
     assert path is not None, name
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    imports = _imports(tree)
+    source = path.read_bytes()
+    key = hashlib.sha256(source).hexdigest()
+    parsed = _known.get(key) or _known.setdefault(key, _parse(source))
     digest = hashlib.sha256()
-    for data in _data_files(tree, path.parent):
-        digest.update(data.name.encode() + data.read_bytes())
-    digest.update(ast.dump(_strip_docstrings(tree)).encode())
-    return digest.hexdigest(), frozenset(imports)
+    for data in (path.parent / file for file in parsed.data):
+        if data.is_file():
+            digest.update(data.name.encode() + data.read_bytes())
+    digest.update(parsed.tree.encode())
+    return digest.hexdigest(), frozenset(n for n in parsed.imports if _module_path(n))
 
 
 def closure(stage: str) -> list[str]:
@@ -109,5 +157,8 @@ def closure(stage: str) -> list[str]:
 @cache
 def code_version(stage: str) -> str:
     """Twelve hex digits that change exactly when code reached from `stage` changes."""
+    before = len(_known)
     parts = [(name, _module_digest(name)[0]) for name in closure(stage)]
+    if len(_known) > before:
+        _save()
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]

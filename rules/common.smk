@@ -1,5 +1,6 @@
 """Checked configuration, subject sources and the small helpers that every rule file uses."""
 
+import gc
 import sys
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,7 @@ use_this_checkout()
 
 from _run_progress import follow_run
 from _run_record import clear_stale_lock, mark_run, record_run
-from emotalk_core.code_version import code_version
+from emotalk_core.code_version import code_version, remember_in
 from emotalk_core.config import block, checked_config
 from emotalk_core.errors import EmotalkError
 from emotalk_core.types.metrics import TABLE_FILES
@@ -21,6 +22,9 @@ from emotalk_core.weights import chosen_weights, weights_param
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
+# A graph of a thousand subjects lives to the end: full passes over it free nothing and cost a sixth of the time.
+gc.set_threshold(700, 10, 1_000_000)
+remember_in(Path(".snakemake/code_versions.json"))
 mark_run()
 RUN_PROGRESS = follow_run(logger)
 if message := clear_stale_lock():

@@ -59,3 +59,27 @@ def test_fingerprint_changes_with_code_only(
 def test_unknown_stage_is_named() -> None:
     with pytest.raises(ValueError, match="no_such_room"):
         module.closure("no_such_room.stage")
+
+
+def test_parsed_sources_are_remembered_by_their_bytes(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second process parses nothing and says the same; an edit shows; a bad store is no harm."""
+    monkeypatch.setattr(module, "_known", {})
+    monkeypatch.setattr(module, "_store", None)
+    store = tmp_path / "code_versions.json"
+    module.remember_in(store)
+    first = fingerprint()
+    module._known.clear()
+    module.remember_in(store)
+    assert len(module._known) == 3
+    with monkeypatch.context() as no_parser:
+        no_parser.setattr(module, "_parse", lambda source: pytest.fail("parsed again"))
+        assert fingerprint() == first
+    (package / "helper.py").write_text('TABLE = {"a": "emotalk_core.lazy:Thing"}\nx = 9\n')
+    assert fingerprint() != first
+    for broken in ("{", "[]", '{"reader": "older", "k": ["a"]}'):
+        store.write_text(broken)
+        module._known.clear()
+        module.remember_in(store)
+        assert not module._known
