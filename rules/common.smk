@@ -1,6 +1,5 @@
 """Checked configuration, subject sources and the small helpers that every rule file uses."""
 
-import gc
 import sys
 from functools import cache
 from pathlib import Path
@@ -11,6 +10,7 @@ from _checkout import use_this_checkout
 
 use_this_checkout()
 
+from _planning import quicken_planning
 from _run_progress import follow_run
 from _run_record import clear_stale_lock, mark_run, record_run
 from emotalk_core.code_version import code_version, remember_in
@@ -22,8 +22,7 @@ from emotalk_core.weights import chosen_weights, weights_param
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-# A graph of a thousand subjects lives to the end: full passes over it free nothing and cost a sixth of the time.
-gc.set_threshold(700, 10, 1_000_000)
+quicken_planning()
 remember_in(Path(".snakemake/code_versions.json"))
 mark_run()
 RUN_PROGRESS = follow_run(logger)
