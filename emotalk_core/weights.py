@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import tomllib
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 TABLE = Path(__file__).parent / "weights.toml"
 FOLDER_VARIABLE = "EMOTALK_WEIGHTS"  # folder of weight files; default: data/weights
 POLICY_VARIABLE = "EMOTALK_ON_MISSING"  # config weights.on_missing, set for a job by its script
+ZIP_START = b"PK\x03\x04"
 PINS = "pins.json"  # name -> sha256 of files that the user has taken as right
 STAND_IN, ERROR = "stand_in", "error"  # values of weights.on_missing
 PRESENT, UNVERIFIED, MISSING = "present", "unverified", "missing"
@@ -151,7 +153,15 @@ def state_of(entry: WeightFile) -> str:
         return PRESENT
     if entry.n_bytes and path.stat().st_size < entry.n_bytes:
         return TRUNCATED
-    return WRONG_HASH if expected else UNVERIFIED
+    if expected:
+        return WRONG_HASH
+    return TRUNCATED if _is_cut_archive(path) else UNVERIFIED
+
+
+def _is_cut_archive(path: Path) -> bool:
+    """True for the beginning of a zip archive (torch, TorchScript) whose end is missing."""
+    with path.open("rb") as handle:
+        return handle.read(4) == ZIP_START and not zipfile.is_zipfile(path)
 
 
 def message(entry: WeightFile, state: str, on_missing: str) -> str:

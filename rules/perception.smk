@@ -150,7 +150,7 @@ rule check_quality:
         mem_mb=memory(2000),
     params:
         settings=settings("quality"),
-        weights=weights("regions", "normals", "emotion_reader", "speech"),
+        weights=weights("regions", "normals", "emotion_reader", "speech", "sync_loss"),
         code=code_version("evaluation.quality.stage"),
     script:
         "../workflow_scripts/check_quality.py"

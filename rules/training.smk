@@ -21,6 +21,37 @@ rule adapt_sync_expert:
         "../workflow_scripts/adapt_sync_expert.py"
 
 
+# The pixel expert is made only where the configuration chooses it.
+PIXEL_EXPERT = f"{SUBJECT}/pixel_sync_expert.safetensors"
+BY_PIXELS = (
+    {"pixel_sync_expert": PIXEL_EXPERT}
+    if CONFIG["sync_loss"]["expert"] == "pixels"
+    else {}
+)
+
+
+rule adapt_pixel_sync_expert:
+    input:
+        **artifacts(
+            "manifest", "video", "regions", "track", "cameras", "audio", "sync_expert"
+        ),
+    output:
+        pixel_sync_expert=PIXEL_EXPERT,
+    log:
+        f"{SUBJECT}/logs/adapt_pixel_sync_expert.log",
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+    params:
+        settings=settings("pixel_sync_expert"),
+        seed=SEED,
+        code=code_version("training.pixel_sync_expert"),
+    script:
+        "../workflow_scripts/adapt_pixel_sync_expert.py"
+
+
 rule train_mouth:
     input:
         **artifacts(*CLIP),
@@ -46,6 +77,7 @@ rule train_mouth:
 rule train_face:
     input:
         **artifacts(*CLIP, "sync_expert", "audio"),
+        **BY_PIXELS,
         sync_sounds=driving_sounds("training"),
     output:
         checkpoint=f"{SUBJECT}/avatars/{{method}}/face.safetensors",
@@ -58,6 +90,8 @@ rule train_face:
         mem_mb=memory(3000),
     params:
         settings=settings("training", "face"),
+        sync_loss=settings("sync_loss"),
+        weights=weights("sync_loss"),
         stage="face",
         seed=SEED,
         device=DEVICE,
@@ -77,6 +111,7 @@ rule train_emotion:
             "bank_index",
         ),
         **artifacts("sync_expert", "audio"),
+        **BY_PIXELS,
         sync_sounds=driving_sounds("training"),
         mouth=f"{SUBJECT}/avatars/{{method}}/mouth.safetensors",
         face=f"{SUBJECT}/avatars/{{method}}/face.safetensors",
@@ -91,6 +126,8 @@ rule train_emotion:
         mem_mb=memory(4000),
     params:
         settings=settings("training", "emotion"),
+        sync_loss=settings("sync_loss"),
+        weights=weights("sync_loss"),
         stage="emotion",
         seed=SEED,
         device=DEVICE,

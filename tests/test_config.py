@@ -30,6 +30,8 @@ READERS = {
     ("emotion_bank",): "emotion.stage:BankSettings",
     ("glef",): "emotion.glef.settings:GlefSettings",
     ("sync_expert",): "training.sync_expert:SyncSettings",
+    ("sync_loss",): "training.settings:SyncLossSettings",
+    ("pixel_sync_expert",): "training.pixel_sync_expert:PictureSettings",
     ("training", "mouth"): "training.settings:TrainingSettings",
     ("training", "face"): "training.settings:TrainingSettings",
     ("training", "emotion"): "training.settings:TrainingSettings",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -63,6 +64,12 @@ def change_config(folder: Path, change: dict) -> Path:
     return path
 
 
+def copy_finished(finished: Path, folder: Path) -> Path:
+    """A finished run of its own, times of files kept."""
+    shutil.copytree(finished, folder, symlinks=True)
+    return folder
+
+
 def test_a_comment_in_core_code_reruns_nothing(finished: Path) -> None:
     module = finished / "emotalk_core/perception/normals/stage.py"
     old = module.read_text()
@@ -100,6 +107,58 @@ def test_the_paper_generator_is_trained_only_where_it_is_chosen(finished: Path) 
     assert planned_rules(finished, "--configfile", str(unused)) == {}
     chosen = change_config(finished, {"emotion_bank": {"generator": "glef"}})
     wanted = {"train_glef": 1, "make_emotion_bank": 1, **AFTER_EMOTION}
+    assert planned_rules(finished, "--configfile", str(chosen)) == wanted
+
+
+# Weight file -> what reruns when it is put there, of a run that chooses every one of them.
+USERS = {
+    "79999_iter.pth": {
+        "segment_regions": 1,
+        "separate_torso": 1,
+        "refine_cameras": 1,
+        "adapt_sync_expert": 1,
+        **AFTER_NORMALS,
+    },
+    "audio_visual_encoder.pth": {
+        "extract_speech_features": 1,
+        "train_mouth": 1,
+        "train_face": 1,
+        **AFTER_EMOTION,
+    },
+    "syncnet_v2.model": {"train_face": 1, **AFTER_EMOTION},
+    "emo_mapping_wplus_2.pt": {"train_glef": 1, "make_emotion_bank": 1, **AFTER_EMOTION},
+    "2DFAN4-cd938726ad.zip": {"train_glef": 1, "make_emotion_bank": 1, **AFTER_EMOTION},
+    "lpips_v0.1_alex.pth": {"score_method": 1, "collect_metrics": 1, "write_tables": 1},
+}
+
+
+def test_a_weight_file_reruns_exactly_its_users(finished: Path, tmp_path: Path) -> None:
+    folder = copy_finished(finished, tmp_path / "chosen")
+    words = {
+        "regions": {"parser": "bisenet"},
+        "speech": {"extractor": "ave"},
+        "sync_loss": {"expert": "syncnet"},
+        "emotion_bank": {"generator": "glef"},
+        "glef": {"networks": "published"},
+        "evaluation": {"perceptual": "lpips_alex"},
+    }
+    chosen = ("--configfile", str(change_config(folder, words)))
+    snakemake(folder, "--cores", "2", *chosen)
+    assert planned_rules(folder, *chosen) == {}
+    for name, users in USERS.items():
+        file = folder / "data/weights" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"put there")
+        assert planned_rules(folder, *chosen) == users, name
+        file.unlink()
+    assert planned_rules(folder, *chosen) == {}
+
+
+def test_the_pixel_expert_is_made_only_where_it_is_chosen(finished: Path) -> None:
+    unused = change_config(finished, {"pixel_sync_expert": {"steps": 90}})
+    assert planned_rules(finished, "--configfile", str(unused)) == {}
+    chosen = change_config(finished, {"sync_loss": {"expert": "pixels"}})
+    wanted = {"adapt_pixel_sync_expert": 1, "train_face": 1, **AFTER_EMOTION}
     assert planned_rules(finished, "--configfile", str(chosen)) == wanted
 
 

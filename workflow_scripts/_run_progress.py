@@ -19,6 +19,7 @@ COST = {
     "read_face": 14.0,
     "refine_cameras": 40.0,
     "adapt_sync_expert": 20.0,
+    "adapt_pixel_sync_expert": 60.0,
     "extract_speech_features": 5.0,
     "make_emotion_bank": 110.0,
     "check_quality": 22.0,

@@ -12,7 +12,7 @@ WITH_SYNC = ("face", "emotion")
 
 with stage(snakemake) as job:
     from emotalk_core.training.prepare import SyncPaths
-    from emotalk_core.training.settings import TrainingSettings
+    from emotalk_core.training.settings import SyncLossSettings, TrainingSettings
     from emotalk_core.training.stage import train_stage
 
     name = job.params.stage
@@ -20,7 +20,9 @@ with stage(snakemake) as job:
     subject, sync = job.wildcards["subject"], None
     if name in WITH_SYNC:
         sounds = tuple(job.inputs("sync_sounds"))
-        sync = SyncPaths(job.input("sync_expert"), job.input("audio"), sounds)
+        by_pixels = next(iter(job.inputs("pixel_sync_expert")), None)
+        by = job.settings(SyncLossSettings, "sync_loss").expert
+        sync = SyncPaths(job.input("sync_expert"), job.input("audio"), sounds, by, by_pixels)
     train_stage(
         stage=name,
         method=job.wildcards["method"],

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from emotalk_core.evaluation.audio_lips import RIDGE_ID, RIDGE_STANDING_FOR
 from emotalk_core.evaluation.evaluators import PACKAGED
-from emotalk_core.weights import MISSING, TRUNCATED, WRONG_HASH, files_of
+from emotalk_core.media.weight_files import open_network
+from emotalk_core.weights import (
+    MISSING,
+    STAND_IN,
+    TRUNCATED,
+    UNVERIFIED,
+    WRONG_HASH,
+    files_of,
+    known_weights,
+    state_of,
+)
 
+UNUSABLE = "unusable"
+ALWAYS_STOPS = ("ave",)  # features have no stand-in while they are read: such a run has no page
 # Weight file -> the task whose packaged part it takes the place of.
 TASK_OF = {
     "bisenet": "regions",
@@ -13,6 +27,8 @@ TASK_OF = {
     "face_normals": "normals",
     "emonet": "emotion",
     "ave": "speech features",
+    "syncnet": "sync loss",
+    "wav2lip_expert": "sync loss",
 }
 
 
@@ -33,9 +49,20 @@ def _entry(task: str, used: str, stands_for: str, file: tuple[str, str] | None) 
     if file is not None:
         name, state = file
         there = state not in (MISSING, TRUNCATED, WRONG_HASH)
+        if there and not loads(name):
+            there, state = False, UNUSABLE
         used = f"{name} (sha256 {state[:12]})" if there else f"{used} ({name}: {state})"
         stands_for = "nothing: the paper's own" if there else stands_for
     return {"task": task, "used": used, "stands_for": stands_for}
+
+
+def loads(name: str) -> bool:
+    """Whether a file that nobody has a hash of fits its network; the jobs asked the same."""
+    entry = known_weights(name)
+    if state_of(entry) != UNVERIFIED or name in ALWAYS_STOPS:
+        return True
+    module, _, kind = entry.network.partition(":")
+    return open_network(name, getattr(import_module(module), kind), STAND_IN) is not None
 
 
 def _packaged(speech_extractor: str) -> list[tuple[str, str, str]]:
@@ -51,6 +78,7 @@ def _packaged(speech_extractor: str) -> list[tuple[str, str, str]]:
         ("perceptual distance", PACKAGED["perceptual"].id, PACKAGED["perceptual"].standing_for),
         ("emotion", PACKAGED["emotion"].id, PACKAGED["emotion"].standing_for),
         ("speech features", speech_extractor, "DeepSpeech"),
+        ("sync loss", "the subject's own expert (sync_loss.expert)", "SyncNet on pixels"),
         ("lips against sound", PACKAGED["sync"].id, PACKAGED["sync"].standing_for),
         ("lips against sound, baseline", RIDGE_ID, RIDGE_STANDING_FOR),
         ("emotional pictures", "geometric generator", "EmoStyle with a lip network (StyleGAN2)"),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from jaxtyping import Float
 from torch import Tensor
 
 from emotalk_core.errors import NumericalError
-from emotalk_core.speech.sync.network import SyncExpert
 from emotalk_core.types.gaussians import GaussianOffsets
 
 
@@ -26,21 +26,12 @@ class LandmarkMotion:
     weight: Float[Tensor, " L"]
 
 
-@dataclass(frozen=True)
-class SyncRun:
-    """Lips of consecutive frames beside their sound.
+class SyncRun(Protocol):
+    """Consecutive frames beside their sound, and an expert that compares them."""
 
-    Attributes:
-        expert: the subject's loss expert, frozen.
-        lips: predicted lip shapes, as the expert takes them.
-        heard: its vectors of the sound of the frames in the middle (REACH fewer at either end).
-        true_distance: mean squared distance of the subject's own training frames.
-    """
-
-    expert: SyncExpert
-    lips: Float[Tensor, "T 80"]
-    heard: Float[Tensor, "t C"]
-    true_distance: float
+    def distance(self) -> Float[Tensor, ""]:
+        """How far lips and sound are apart, 0 or more, with a gradient towards the lips."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -58,7 +49,7 @@ class LossContext:
         normal_residuals: Delta n of the face's Gaussians.
         offsets: deformations of this frame.
         landmarks: motion of mesh points.
-        sync: lips of a run of frames; None in the steps that draw no run.
+        sync: a run of frames; None in the steps that look at none.
         backend, threads: how kernels run.
     """
 

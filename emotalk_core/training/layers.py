@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 from torch import Tensor, nn
 
 from emotalk_core.avatar.compositing import paste
@@ -29,7 +29,9 @@ from emotalk_core.perception.landmarks.topology import (
 from emotalk_core.training.inputs import Bank, Clip
 from emotalk_core.training.sampling import Sample
 from emotalk_core.training.stages import Phase
-from emotalk_core.training.sync_runs import SyncSource, lip_points, run_conditions
+from emotalk_core.training.sync_drawing import draw_run
+from emotalk_core.training.sync_judges import LandmarkJudge, PictureJudge
+from emotalk_core.training.sync_runs import SyncPick, SyncSource, lip_points, run_conditions
 from emotalk_core.training.targets import TargetReader
 
 EXPRESSIVE_WEIGHT = 4.0  # of lip, lid and brow points in the landmark loss (study)
@@ -83,6 +85,7 @@ class Scene:
         bank: emotion images, or None.
         use_emotion: whether (valence, arousal) is given to the model.
         sync: what the sync loss needs, None where no stage of the method has one.
+        inside: colour of the inside of the mouth, RGB 0..255, behind the lips of drawn runs.
     """
 
     clip: Clip
@@ -91,6 +94,7 @@ class Scene:
     use_emotion: bool
     device: torch.device
     sync: SyncSource | None = None
+    inside: Float32[np.ndarray, " 3"] | None = None
 
     def condition(self, sample: Sample) -> FrameCondition:
         """Inputs of a sample: a bank image keeps its frame's sound and action units."""
@@ -232,20 +236,56 @@ class FaceLayer:
 
     def sync_run(self, phase: Phase, seed: int, step: int) -> SyncRun | None:
         """Lips as the branches move them, of the subject's own sound or of synthesized speech."""
-        source, clip, model = self._scene.sync, self._scene.clip, self._model
+        source = self._scene.sync
         if source is None:
             return None
         pick = source.pick(seed, step)
-        audio, units = run_conditions(pick, clip, source.length, self._scene.device)
+        audio, units = run_conditions(pick, self._scene.clip, source.length, self._scene.device)
         emotion = None
         if self._scene.use_emotion:
             emotion = self._run_emotion(pick.source, source.length, seed, step)
+        if source.judge.sees_pictures:
+            return self._run_of_pictures(source, pick, audio, units, emotion)
+        return self._run_of_points(source, pick, audio, units, emotion)
+
+    def _run_of_pictures(
+        self,
+        source: SyncSource,
+        pick: SyncPick,
+        audio: Float[Tensor, "R 8 W D"],
+        units: Float[Tensor, "R U"],
+        emotion: Float[Tensor, "R 2"] | None,
+    ) -> SyncRun:
+        """The drawn run, as a judge of pictures takes it."""
+        scene, judge = self._scene, cast(PictureJudge, source.judge)
+        assert scene.inside is not None  # prepare gives it to every judge of pictures
+        conditions = [
+            FrameCondition(audio[k], units[k], None if emotion is None else emotion[k])
+            for k in range(source.length)
+        ]
+        frames = range(pick.source, pick.source + source.length)
+        crop = judge.rectangle(scene.clip, frames)
+        drawn = draw_run(
+            self._model, scene.clip, scene.reader, conditions, pick.source, crop, scene.inside
+        )
+        return judge.run(pick.sound.heard, pick.audio, drawn, scene.clip, frames)
+
+    def _run_of_points(
+        self,
+        source: SyncSource,
+        pick: SyncPick,
+        audio: Float[Tensor, "R 8 W D"],
+        units: Float[Tensor, "R U"],
+        emotion: Float[Tensor, "R 2"] | None,
+    ) -> SyncRun:
+        """The lip points, as the landmark expert takes them; nothing is drawn."""
+        clip, model, judge = self._scene.clip, self._model, cast(LandmarkJudge, source.judge)
         points = torch.from_numpy(lip_points(clip)).to(audio.device)
         motion = model.branch.motion(points, model.codes(audio, units, emotion))
         if model.emotion is not None and emotion is not None:
             at = points + motion[0]  # emotion holds for the run: its motion is that of one moment
             motion = motion + model.emotion.motion(at, {"emotion": emotion[:1]})
-        return source.run(pick, motion[..., :2] / clip.eye_distance)
+        return judge.run(pick.sound.heard, pick.audio, motion[..., :2] / clip.eye_distance)
 
     def _run_emotion(self, first: int, length: int, seed: int, step: int) -> Float[Tensor, "R 2"]:
         """(valence, arousal) of a run: the subject's own, or one bank image's throughout."""

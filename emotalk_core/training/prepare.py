@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 from scipy.ndimage import distance_transform_edt
 from torch import nn
 
@@ -24,8 +25,9 @@ from emotalk_core.training.layers import FaceLayer, FullLayer, Layer, MouthLayer
 from emotalk_core.training.sampling import SamplePool
 from emotalk_core.training.settings import TrainingSettings
 from emotalk_core.training.stages import Phase, load_stages, plan_phases
+from emotalk_core.training.sync_judges import LANDMARKS, open_judge
 from emotalk_core.training.sync_runs import SyncSource, read_sync_source
-from emotalk_core.training.targets import HEAD_ALPHA, TargetReader, inside_mouth
+from emotalk_core.training.targets import HEAD_ALPHA, TargetReader, inside_mouth, mouth_colour
 from emotalk_core.types.regions import MOUTH, region_mask
 
 logger = logging.getLogger(__name__)
@@ -40,6 +42,7 @@ VIDEO_RULES = {
 SMALLEST_HEAD = 0.01  # share of the frame: a smaller head mask is an empty one
 SMALLEST_MOUTH = 2e-4  # share of the frame (13 px at 256): a smaller mouth is closed
 EMPTY_LIMIT = 0.3  # share of training frames that may lack a head mask
+MOUTH_VIEWS = 40  # frames whose open mouths give the colour behind the lips of drawn runs
 HAIR_VIEWS = 24  # frames from which hair is back-projected
 
 
@@ -48,14 +51,18 @@ class SyncPaths:
     """Files of the sync loss.
 
     Attributes:
-        expert: the subject's loss expert.
+        expert: the subject's landmark expert.
         audio: the subject's own sound.
         sounds: synthesized speech.
+        by: who compares lips and sound, config `sync_loss.expert`.
+        picture_expert: the subject's pixel expert, for `by` pixels.
     """
 
     expert: Path
     audio: Path
     sounds: tuple[Path, ...]
+    by: str = LANDMARKS
+    picture_expert: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,8 @@ class Job:
         if self.sync is not None:
             files |= {"sync_expert": self.sync.expert, "audio": self.sync.audio}
             files |= {f"sync_{k}": wav for k, wav in enumerate(self.sync.sounds)}
+            if self.sync.picture_expert is not None:
+                files["picture_expert"] = self.sync.picture_expert
         return files
 
     def needed(self, *stages: str) -> list[Path]:
@@ -114,7 +123,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything a run needs, built."""
+    """Everything a run needs, built; `sync_judge` says who the sync loss asks ("": nobody)."""
 
     clip: Clip
     layer: Layer
@@ -123,6 +132,7 @@ class Prepared:
     store: FrameStore
     parts: dict[str, nn.Module]
     held_out: int
+    sync_judge: str = ""
 
 
 def prepare(job: Job) -> Prepared:
@@ -140,15 +150,18 @@ def prepare(job: Job) -> Prepared:
     store.preload(names, [int(frame) for frame in pool.frames])
     device = torch.device(job.device)
     parts = _build(job, clip, store, frames, open_frames)
+    sync = _sync_source(job, clip, phases)
     scene = Scene(
         clip=clip,
         reader=TargetReader(clip, store, job.settings, device, with_normals),
         bank=bank,
         use_emotion=_uses_emotion(job),
         device=device,
-        sync=_sync_source(job, clip, phases),
+        sync=sync,
+        inside=_mouth_inside(store, open_frames) if sync and sync.judge.sees_pictures else None,
     )
-    return Prepared(clip, _layer(job, parts, scene), phases, pool, store, parts, held_out)
+    layer, asked = _layer(job, parts, scene), sync.judge.id if sync else ""
+    return Prepared(clip, layer, phases, pool, store, parts, held_out, asked)
 
 
 def _sync_source(job: Job, clip: Clip, phases: tuple[Phase, ...]) -> SyncSource | None:
@@ -163,8 +176,16 @@ def _sync_source(job: Job, clip: Clip, phases: tuple[Phase, ...]) -> SyncSource 
         raise ArtifactError(
             explain("sync", None, "wanted a sync expert", "give one, or set lambda_sync to 0")
         )
-    files = (job.sync.expert, job.sync.audio, job.sync.sounds)
-    return read_sync_source(*files, clip, job.settings.sync_frames, job.device)
+    judge = open_judge(job.sync.by, job.sync.expert, job.sync.picture_expert)
+    logger.info("sync loss by %s", judge.id)
+    sounds = (job.sync.audio, job.sync.sounds)
+    return read_sync_source(judge, *sounds, clip, job.settings.sync_frames)
+
+
+def _mouth_inside(store: FrameStore, frames: np.ndarray) -> Float32[np.ndarray, " 3"]:
+    """Mean colour of the open mouth over some of these frames."""
+    some = frames[:: max(1, len(frames) // MOUTH_VIEWS)]
+    return mouth_colour((store.get("video", int(i)), store.get("regions", int(i))) for i in some)
 
 
 def _uses_emotion(job: Job) -> bool:

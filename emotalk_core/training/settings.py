@@ -10,6 +10,18 @@ from emotalk_core.errors import ConfigError, explain
 
 
 @dataclass(frozen=True)
+class SyncLossSettings:
+    """Config block `sync_loss`.
+
+    Attributes:
+        expert: who compares lips and sound in the stages face and emotion: landmarks or pixels (the
+            subject's own experts), wav2lip or syncnet (published networks, on pixels).
+    """
+
+    expert: str = "landmarks"
+
+
+@dataclass(frozen=True)
 class TrainingSettings:
     """Numbers of one stage; a stage ignores those that it has no use for.
 

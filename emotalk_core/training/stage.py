@@ -98,6 +98,7 @@ def train_stage(
             "threads": threads,
             "device": device,
             "code": code_version("training.stage"),
+            "sync_loss": prepared.sync_judge,
         },
         job.input_files(),
     )
@@ -116,7 +117,7 @@ def train_stage(
         )
     ).walk()
     prepared.store.close()
-    save_parts(output, prepared.parts, checkpoint_header(job, prepared.clip))
+    save_parts(output, prepared.parts, checkpoint_header(job, prepared.clip, prepared.sync_judge))
 
 
 def pass_on(job: Job, output: Path) -> None:
@@ -127,7 +128,7 @@ def pass_on(job: Job, output: Path) -> None:
     save_parts(output, {"face": model}, {**header, "stage": job.stage})
 
 
-def checkpoint_header(job: Job, clip: Clip) -> dict:
+def checkpoint_header(job: Job, clip: Clip, sync_judge: str) -> dict:
     """Facts that a reader of the checkpoint needs, and where it came from."""
     return {
         "method": job.method.name,
@@ -139,6 +140,7 @@ def checkpoint_header(job: Job, clip: Clip) -> dict:
         "subject": clip.manifest.subject,
         "source_sha256": clip.manifest.source_sha256,
         "settings": job.settings.to_dict(),
+        "sync_loss": sync_judge,
         "seed": job.seed,
         "code_version": code_version("training.stage"),
         "parents": {name: sha256_file(path) for name, path in sorted(job.previous.items())},

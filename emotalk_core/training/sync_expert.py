@@ -126,14 +126,33 @@ def adapt_expert(
         expert = train_expert([clip.cut(0, n_taught)], expert, numbers, seed)
     else:
         LOG.warning("sync expert: %d training frames are too few to adapt it", n_train)
-    seen, heard = lip_codes(expert, clip.lips), sound_codes(expert, clip.sound)
+    codes = lip_codes(expert, clip.lips), sound_codes(expert, clip.sound)
+    true = true_distance("sync expert", *codes, n_taught, n_train)
+    return SubjectExpert(expert, torch.from_numpy(mean), true)
+
+
+def true_distance(
+    kind: str,
+    seen: Float32[np.ndarray, "T C"],
+    heard: Float32[np.ndarray, "A C"],
+    n_taught: int,
+    n_train: int,
+) -> float:
+    """Mean squared distance of true lips that an expert has not learned by heart; logs readings.
+
+    Args:
+        kind: of the expert, for the log.
+        seen: its vectors of all frames.
+        heard: of the sound.
+        n_taught: first frames that it was taught.
+        n_train: frames of the training part; the rest of these are measured.
+    """
     for name, part in (("training", slice(0, n_taught)), ("held-out", slice(n_train, None))):
         reading = summarise(beyond_chance(seen[part], heard, np.arange(len(seen))[part]))
         numbers_read = (reading.own, reading.confidence, reading.shift)
         LOG.info(
-            "sync expert, %s part: distance %.3f, confidence %.3f, shift %+d", name, *numbers_read
+            "%s, %s part: distance %.3f, confidence %.3f, shift %+d", kind, name, *numbers_read
         )
     unseen = distances_by_shift(seen, heard)[n_taught:n_train, MAX_SHIFT]
     enough = len(unseen) >= FEWEST_UNSEEN
-    true = float(np.square(unseen).mean()) if enough else USUAL_DISTANCE**2
-    return SubjectExpert(expert, torch.from_numpy(mean), true)
+    return float(np.square(unseen).mean()) if enough else USUAL_DISTANCE**2

@@ -1,4 +1,4 @@
-"""Sounds and the subject's expert in; which runs of consecutive frames the sync loss sees out."""
+"""Sounds and a judge of sync in; which runs of consecutive frames the sync loss sees out."""
 
 from __future__ import annotations
 
@@ -13,15 +13,12 @@ from torch import Tensor
 
 from emotalk_core.avatar.conditions import make_condition
 from emotalk_core.errors import ArtifactError, explain
-from emotalk_core.losses.context import SyncRun
 from emotalk_core.media.audio import read_audio
 from emotalk_core.speech.features.registry import features_by_id, frames_in
-from emotalk_core.speech.sync.experts import SubjectExpert, load_subject_expert
-from emotalk_core.speech.sync.lip_shapes import GAIN, LIP_POINTS
-from emotalk_core.speech.sync.network import REACH, WINDOW
-from emotalk_core.speech.sync.reading import sound_codes
-from emotalk_core.speech.sync.sounds import hear
+from emotalk_core.speech.sync.lip_shapes import LIP_POINTS
+from emotalk_core.speech.sync.network import WINDOW
 from emotalk_core.training.inputs import Clip
+from emotalk_core.training.sync_judges import Heard, Judge
 
 OWN_SHARE = (
     0.5  # of the runs are driven by the subject's own sound, the others by synthesized speech
@@ -34,11 +31,11 @@ class SyncSound:
 
     Attributes:
         features: of the avatar's extractor, one window a frame.
-        heard: the expert's vector of each frame.
+        heard: what the judge keeps of it.
     """
 
     features: Float32[np.ndarray, "S W D"]
-    heard: Float32[np.ndarray, "S C"]
+    heard: Heard
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ class SyncSource:
 
     def __init__(
         self,
-        subject: SubjectExpert,
+        judge: Judge,
         own: SyncSound,
         others: Sequence[SyncSound],
         usable: Bool[np.ndarray, " T"],
@@ -70,13 +67,13 @@ class SyncSource:
         """Set up.
 
         Args:
-            subject: the loss expert.
+            judge: who compares.
             own: the subject's own sound, training part.
             others: synthesized speech, may be none.
             usable: training frames whose tracking can be trusted.
             length: frames of a run.
         """
-        self._subject, self._own, self._others = subject, own, tuple(others)
+        self.judge, self._own, self._others = judge, own, tuple(others)
         self.length = length
         whole = np.convolve(usable, np.ones(length), "valid") == length
         self._starts = np.flatnonzero(whole)
@@ -100,48 +97,31 @@ class SyncSource:
         sound = long[int(rng.integers(len(long)))]
         return SyncPick(sound, int(rng.integers(len(sound.features) - self.length + 1)), source)
 
-    def run(self, pick: SyncPick, motion: Float[Tensor, "R 40 2"]) -> SyncRun:
-        """The comparison for in-plane lip motion in outer eye distances."""
-        mean = self._subject.mean_motion.to(motion.device)
-        inner = slice(pick.audio + REACH, pick.audio + self.length - REACH)
-        return SyncRun(
-            expert=self._subject.expert,
-            lips=((motion - mean) * GAIN).flatten(1),
-            heard=torch.from_numpy(pick.sound.heard[inner]).to(motion.device),
-            true_distance=self._subject.true_distance,
-        )
-
 
 def read_sync_source(
-    expert: Path, own_audio: Path, sounds: Sequence[Path], clip: Clip, length: int, device: str
+    judge: Judge, own_audio: Path, sounds: Sequence[Path], clip: Clip, length: int
 ) -> SyncSource:
     """Everything that the sync loss needs of a subject.
 
     Args:
-        expert: the subject's loss expert.
+        judge: who compares.
         own_audio: its audio.wav.
         sounds: wavs of synthesized speech.
         clip: the subject's small artifacts.
         length: frames of a run.
-        device: where the avatar trains.
     """
-    subject = load_subject_expert(expert)
     n_train = clip.manifest.n_train
     samples = read_audio(own_audio)
-    heard = sound_codes(subject.expert, hear(samples, clip.manifest.n_frames, "logmel"))
-    own = SyncSound(clip.conditions.features[:n_train], heard[:n_train])
-    others = [_other(subject, Path(wav), clip.extractor) for wav in sounds]
-    subject.expert.to(device)
-    return SyncSource(subject, own, others, clip.valid[:n_train], length)
+    heard = judge.hear(samples, clip.manifest.n_frames)
+    own = SyncSound(clip.conditions.features[:n_train], heard)
+    others = [_other(judge, Path(wav), clip.extractor) for wav in sounds]
+    return SyncSource(judge, own, others, clip.valid[:n_train], length)
 
 
-def _other(subject: SubjectExpert, wav: Path, extractor: str) -> SyncSound:
+def _other(judge: Judge, wav: Path, extractor: str) -> SyncSound:
     samples = read_audio(wav)
     n_frames = frames_in(samples)
-    return SyncSound(
-        features_by_id(samples, n_frames, extractor),
-        sound_codes(subject.expert, hear(samples, n_frames, "logmel")),
-    )
+    return SyncSound(features_by_id(samples, n_frames, extractor), judge.hear(samples, n_frames))
 
 
 def run_conditions(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -24,6 +25,7 @@ CROP_MARGIN = 0.04  # of the frame's width around the head, so that stray Gaussi
 # Of the frame's width. The mask's edge is a pixel of lip in every other frame; taken for the inside
 # of the mouth it paints the teeth the colour of lips.
 MOUTH_SHRINK = 0.004
+CLOSED_COLOUR = (90.0, 45.0, 40.0)  # RGB of a mouth's inside where no frame shows one
 NORMAL_SCALE = 2.0 / 255.0  # docs/artifacts.md: RGB = (n/2 + 1/2) * 255
 
 
@@ -166,3 +168,26 @@ def inside_mouth(labels: UInt8[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
     radius = round(MOUTH_SHRINK * labels.shape[1])
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     return cv2.erode(region_mask(labels, MOUTH).astype(np.uint8), kernel) > 0
+
+
+def mouth_colour(
+    frames: Iterable[tuple[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W"]]],
+) -> Float32[np.ndarray, " 3"]:
+    """Mean RGB 0..255 of the inside of the mouth; a dark red where no frame shows one."""
+    total, count = np.zeros(3), 0
+    for frame, labels in frames:
+        inside = inside_mouth(labels)
+        total += frame[inside].sum(axis=0)
+        count += int(inside.sum())
+    return (total / count if count else np.array(CLOSED_COLOUR)).astype(np.float32)
+
+
+def fill_mouth(
+    frame: UInt8[np.ndarray, "H W 3"],
+    labels: UInt8[np.ndarray, "H W"],
+    colour: Float32[np.ndarray, " 3"],
+) -> UInt8[np.ndarray, "H W 3"]:
+    """The frame with the inside of the mouth in one colour."""
+    filled = frame.copy()
+    filled[region_mask(labels, MOUTH)] = np.round(colour).astype(np.uint8)
+    return filled

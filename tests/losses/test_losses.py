@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from emotalk_core.errors import ConfigError, NumericalError
-from emotalk_core.losses.context import LandmarkMotion, LossContext, SyncRun
+from emotalk_core.losses.context import LandmarkMotion, LossContext
 from emotalk_core.losses.registry import LOSSES, get_loss
+from emotalk_core.losses.sync import LandmarkRun
 from emotalk_core.speech.sync.network import ExpertSpec, SyncExpert
 from emotalk_core.types.gaussians import GaussianOffsets
 
@@ -41,13 +42,13 @@ def full_context(size: int = 16) -> LossContext:
     )
 
 
-def sync_run(lips: torch.Tensor, true_distance: float = 0.01) -> SyncRun:
+def sync_run(lips: torch.Tensor, true_distance: float = 0.01) -> LandmarkRun:
     """A run whose sound is a fixed direction."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         expert = SyncExpert(ExpertSpec()).eval().requires_grad_(False)
     heard = torch.nn.functional.one_hot(torch.zeros(5, dtype=torch.long), 64).float()
-    return SyncRun(expert, lips, heard, true_distance)
+    return LandmarkRun(expert, lips, heard, true_distance)
 
 
 @pytest.mark.parametrize("name", LOSSES.names())

@@ -96,7 +96,7 @@ def test_an_altered_file_is_refused_by_its_checksum_before(good: Path) -> None:
 def test_a_truncated_file_is_refused(good: Path, new_format: bool) -> None:
     torch.save(seed(AudioEncoder()).state_dict(), good, _use_new_zipfile_serialization=new_format)
     good.write_bytes(good.read_bytes()[: good.stat().st_size // 2])
-    with pytest.raises(WeightsError, match="truncated or damaged"):
+    with pytest.raises(WeightsError, match="truncated"):
         load(weights.ERROR)
     assert load() is None
 

@@ -44,9 +44,7 @@ class SyncExpert(nn.Module):
     def __init__(self, spec: ExpertSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.lip_tower = nn.Sequential(
-            nn.Conv1d(SHAPE_SIZE, WIDTH, WINDOW), *_between(WIDTH), nn.Conv1d(WIDTH, spec.code, 1)
-        )
+        self.lip_tower = lip_tower(SHAPE_SIZE, spec.code)
         self.sound_tower = _sound_tower(spec)
         self.sharpness = nn.Parameter(torch.tensor(START_SHARPNESS))
 
@@ -62,6 +60,13 @@ class SyncExpert(nn.Module):
     def listen(self, sound: Float[Tensor, "B S D"]) -> Float[Tensor, "B t C"]:
         """Vectors of the same frames of sound with `per_frame` columns a frame."""
         return functional.normalize(self.sound_tower(sound.transpose(1, 2)).transpose(1, 2), dim=-1)
+
+
+def lip_tower(size: int, code: int) -> nn.Sequential:
+    """From `size` numbers a frame to `code` numbers of every five frames."""
+    return nn.Sequential(
+        nn.Conv1d(size, WIDTH, WINDOW), *_between(WIDTH), nn.Conv1d(WIDTH, code, 1)
+    )
 
 
 def _between(width: int) -> tuple[nn.Module, ...]:

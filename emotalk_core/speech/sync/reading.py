@@ -8,10 +8,12 @@ so that lips which never move score exactly nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32
+from torch import Tensor
 
 from emotalk_core.speech.sync.network import REACH, SyncExpert
 
@@ -19,6 +21,19 @@ MAX_SHIFT = 15  # frames to either side, as SyncNet's scorer (METHOD 3)
 FAR = 3  # frames: shifts from here on are wrong moments in `separability`
 # Lips of so many moments, evenly spread, tell what lips of any moment get (20 s; bounds the time).
 ANY_MOMENTS = 500
+
+
+class Listener(Protocol):
+    """The sound tower of an expert on lip points or on pictures."""
+
+    @property
+    def per_frame(self) -> int:
+        """Columns of sound of each frame."""
+        ...
+
+    def listen(self, sound: Float[Tensor, "B S D"]) -> Float[Tensor, "B t C"]:
+        """Vectors of frames of sound."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -46,7 +61,7 @@ def lip_codes(expert: SyncExpert, lips: Float32[np.ndarray, "T 80"]) -> Float32[
 
 
 def sound_codes(
-    expert: SyncExpert, sound: Float32[np.ndarray, "S D"], shift_columns: int = 0
+    expert: Listener, sound: Float32[np.ndarray, "S D"], shift_columns: int = 0
 ) -> Float32[np.ndarray, "T C"]:
     """Unit vectors of every frame of sound; ends repeat.
 

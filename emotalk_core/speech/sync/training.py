@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -118,31 +119,59 @@ def _optimise(
     rng: np.random.Generator,
 ) -> None:
     """Minimise the contrastive loss in place."""
-    expert.train().requires_grad_(True)
-    adam = torch.optim.AdamW(
-        expert.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        adam, settings.learning_rate, total_steps=settings.steps, pct_start=WARM_UP
-    )
-    progress = Progress(f"sync expert ({expert.spec.sound})", settings.steps, LOG)
-    for _ in range(settings.steps):
+    expert.requires_grad_(True)
+
+    def loss() -> Float[Tensor, ""]:
         chosen = rng.choice(len(pool), size=settings.batch, p=chance)
         examples = [_example(pool[k], expert.spec.sound, expert.per_frame, rng) for k in chosen]
         lips, sound = (torch.from_numpy(np.stack(part)) for part in zip(*examples))
-        loss = contrast(expert, lips, sound)
-        if not bool(torch.isfinite(loss)):
-            raise NumericalError("sync expert: the loss is not finite; check lips and sound")
+        return contrast(expert, lips, sound)
+
+    descend(f"sync expert ({expert.spec.sound})", expert, loss, settings)
+
+
+def descend(
+    name: str, expert: nn.Module, loss: Callable[[], Float[Tensor, ""]], settings: SyncTraining
+) -> None:
+    """AdamW with one rise and fall of the rate, on what of an expert is trained.
+
+    Raises:
+        NumericalError: the loss is not finite.
+    """
+    expert.train()
+    trained = [p for p in expert.parameters() if p.requires_grad]
+    rate, steps = settings.learning_rate, settings.steps
+    adam = torch.optim.AdamW(trained, rate, weight_decay=settings.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(adam, rate, total_steps=steps, pct_start=WARM_UP)
+    progress = Progress(name, steps, LOG)
+    for _ in range(steps):
+        value = loss()
+        if not bool(torch.isfinite(value)):
+            raise NumericalError(f"{name}: the loss is not finite; check lips and sound")
         adam.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(expert.parameters(), CLIP_GRADIENT)
+        value.backward()
+        nn.utils.clip_grad_norm_(trained, CLIP_GRADIENT)
         adam.step()
         schedule.step()
-        progress.step(loss=float(loss.detach()))
+        progress.step(loss=float(value.detach()))
+
+
+class Towers(Protocol):
+    """What sees lips (as points or pictures) and hears."""
+
+    sharpness: nn.Parameter
+
+    def see(self, lips: Float[Tensor, "B T ..."]) -> Float[Tensor, "B t C"]:
+        """Vectors of the frames REACH .. T-REACH-1."""
+        ...
+
+    def listen(self, sound: Float[Tensor, "B S D"]) -> Float[Tensor, "B t C"]:
+        """Vectors of the same frames of sound."""
+        ...
 
 
 def contrast(
-    expert: SyncExpert, lips: Float[Tensor, "B T 80"], sound: Float[Tensor, "B S D"]
+    expert: Towers, lips: Float[Tensor, "B T ..."], sound: Float[Tensor, "B S D"]
 ) -> Float[Tensor, ""]:
     """Cross entropy of the right moment among `SHIFTS` others to either side.
 
@@ -198,7 +227,7 @@ def _example(
     lips = clip.lips[first - REACH : first + CHUNK + REACH]
     begin, end = (first - margin) * per_frame, (first + CHUNK + margin) * per_frame
     heard = clip.sound[begin:end]
-    vary = _vary_mel if sound == LOGMEL else _vary_embedding
+    vary = vary_mel if sound == LOGMEL else _vary_embedding
     return _vary_lips(lips, rng), vary(heard, rng)
 
 
@@ -215,7 +244,7 @@ def _vary_lips(
     return points.reshape(len(lips), -1).astype(np.float32)
 
 
-def _vary_mel(
+def vary_mel(
     columns: Float32[np.ndarray, "S 40"], rng: np.random.Generator
 ) -> Float32[np.ndarray, "S 40"]:
     """Another level, tilt, noise floor, vocal tract; a band that is missing."""
