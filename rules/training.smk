@@ -83,6 +83,7 @@ rule train_face:
         checkpoint=f"{SUBJECT}/avatars/{{method}}/face.safetensors",
     log:
         f"{SUBJECT}/logs/train_face_{{method}}.log",
+    priority: 1  # the longest chain of a run goes through it
     conda:
         ENV
     threads: CONFIG["threads"]["face"]

@@ -51,6 +51,20 @@ class AudioAttention(nn.Module):
         return (torch.softmax(scores, dim=1)[:, :, None] * codes).sum(dim=1)
 
 
+class InputNoise(nn.Module):
+    """Adds normal noise while a model trains (torch's own generator, which the loop seeds)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.std = 0.0  # in units of the standardised input
+
+    def forward(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """The values themselves outside of training, or with a deviation of zero."""
+        if not self.training or self.std == 0.0:
+            return values
+        return values + self.std * torch.randn_like(values)
+
+
 class AudioEncoder(nn.Module):
     """Standardised features -> AudioNet -> attention -> layer-normalised code.
 
@@ -65,6 +79,8 @@ class AudioEncoder(nn.Module):
         super().__init__()
         self.net = AudioNet(feature_dim)
         self.attention = AudioAttention()
+        self.noise = InputNoise()
+        self.dropout = nn.Dropout(0.0)
         self.register_buffer("mean", torch.zeros(feature_dim))
         self.register_buffer("std", torch.ones(feature_dim))
 
@@ -77,9 +93,8 @@ class AudioEncoder(nn.Module):
     def forward(self, windows: Float[Tensor, "B 8 W D"]) -> Float[Tensor, "B 32"]:
         """Codes of B frames; frames of zeros (outside the clip) stay zeros after standardising."""
         inside = (windows.abs().sum(dim=(2, 3), keepdim=True) > 0).to(windows.dtype)
-        scaled = (windows - self.mean) / self.std * inside
+        scaled = self.noise((windows - self.mean) / self.std) * inside
         batch = scaled.shape[0]
         codes = self.net(scaled.reshape(batch * NEIGHBOURS, *scaled.shape[2:]))
-        return F.layer_norm(
-            self.attention(codes.reshape(batch, NEIGHBOURS, AUDIO_CODE)), (AUDIO_CODE,)
-        )
+        code = self.attention(codes.reshape(batch, NEIGHBOURS, AUDIO_CODE))
+        return self.dropout(F.layer_norm(code, (AUDIO_CODE,)))

@@ -18,7 +18,7 @@ from emotalk_core.avatar.branches import (
 from emotalk_core.avatar.compositing import insert
 from emotalk_core.avatar.conditions import ACTION_UNITS, FrameCondition
 from emotalk_core.avatar.crops import Crop, box_corners, crop_around, crop_camera
-from emotalk_core.avatar.encoders import AUDIO_CODE, AudioEncoder
+from emotalk_core.avatar.encoders import AUDIO_CODE, AudioEncoder, InputNoise
 from emotalk_core.gaussians.rasterize import rasterize
 from emotalk_core.geometry.projection import project_points
 from emotalk_core.types.gaussians import Camera, GaussianOffsets, GaussianSet, RenderOutput
@@ -151,6 +151,7 @@ class FaceModel(nn.Module):
             face_spec(AUDIO_CODE, n_units, emotion == "combined"), *kernels
         )
         self.emotion = DeformationBranch(emotion_spec(), *kernels) if emotion == "branch" else None
+        self.unit_noise = InputNoise()
         self.register_buffer("unit_mean", torch.zeros(n_units))
         self.register_buffer("unit_std", torch.ones(n_units))
 
@@ -167,7 +168,7 @@ class FaceModel(nn.Module):
     ) -> dict[str, Tensor]:
         """Condition codes of B frames for the face branch."""
         scaled = ((units - self.unit_mean) / self.unit_std).clamp(-UNIT_RANGE, UNIT_RANGE)
-        codes = {"audio": self.audio(audio), "action_units": scaled}
+        codes = {"audio": self.audio(audio), "action_units": self.unit_noise(scaled)}
         if self.emotion_kind == "combined":
             codes["emotion"] = units.new_zeros(len(units), 2) if emotion is None else emotion
         return codes

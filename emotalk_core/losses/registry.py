@@ -12,12 +12,13 @@ from emotalk_core.registry import Registry
 
 Loss = Callable[[LossContext], Tensor]
 
-# One line a loss. The perceptual loss (LPIPS) of METHOD 1.2 has no line in this version.
+# One line a loss. In the place of LPIPS (METHOD 1.2) stands `detail`, ours and without a network.
 LOSSES = Registry(
     "loss",
     {
         "l1": "emotalk_core.losses.l1:weighted_l1",
         "dssim": "emotalk_core.losses.dssim:structural_dissimilarity",
+        "detail": "emotalk_core.losses.detail:detail_distance",
         "normal": "emotalk_core.losses.normal:normal_l1",
         "normal_tv": "emotalk_core.losses.normal_tv:normal_total_variation",
         "normal_residual": "emotalk_core.losses.normal_residual:squared_residual",

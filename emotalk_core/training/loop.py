@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from emotalk_core.losses.context import LossContext
 from emotalk_core.losses.registry import get_loss
 from emotalk_core.media.progress import Progress
-from emotalk_core.training.growth import Growth
+from emotalk_core.training.growth import SEED_STRIDE, Growth
 from emotalk_core.training.guards import Guard
 from emotalk_core.training.layers import Layer, parameter_groups
 from emotalk_core.training.optimiser import NamedAdam
@@ -44,6 +44,7 @@ class Run:
         state: where the run's state lies between interruptions.
         fingerprint: a state of another fingerprint is not used.
         held_out: training frame that is only looked at.
+        nearest_psnr: see `Prepared`.
         log_folder: of TensorBoard's event file, or None.
     """
 
@@ -56,6 +57,7 @@ class Run:
     state: Path
     fingerprint: str
     held_out: int
+    nearest_psnr: float | None = None
     log_folder: Path | None = None
 
 
@@ -116,7 +118,14 @@ class Loop:
             run.layer.gaussians, self._adam, run.settings, run.seed, run.layer.prefix
         )
         self._guard = Guard(run.stage)
-        self._watch = Watch(run.stage, run.layer, run.held_out, run.pool.frames, run.log_folder)
+        self._watch = Watch(
+            run.stage,
+            run.layer,
+            run.held_out,
+            run.pool.frames,
+            run.log_folder,
+            run.nearest_psnr,
+        )
 
     def walk(self) -> None:
         """All remaining steps; the state file is gone at the end."""
@@ -159,6 +168,7 @@ class Loop:
 
     def _step(self, phase: Phase, step: int) -> float:
         run = self._run
+        torch.manual_seed(run.seed * SEED_STRIDE + step)  # noise and dropout of this step
         if phase.data.batch > 1:
             made = run.layer.batch(phase, batch_at(run.pool, phase.data.batch, run.seed, step))
         else:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Int
 from scipy.ndimage import distance_transform_edt
 from torch import nn
 
@@ -19,6 +19,7 @@ from emotalk_core.avatar.methods import Method
 from emotalk_core.avatar.model import Avatar, Compute, FaceModel, MouthModel, grid_box
 from emotalk_core.errors import ArtifactError, NumericalError, explain
 from emotalk_core.media.video import expect_frames
+from emotalk_core.perception.landmarks.topology import rigid_points
 from emotalk_core.training.frames import FrameStore
 from emotalk_core.training.inputs import Bank, Clip, ClipPaths, read_bank, read_clip
 from emotalk_core.training.layers import FaceLayer, FullLayer, Layer, MouthLayer, Scene
@@ -28,6 +29,7 @@ from emotalk_core.training.stages import Phase, load_stages, plan_phases
 from emotalk_core.training.sync_judges import LANDMARKS, open_judge
 from emotalk_core.training.sync_runs import SyncSource, read_sync_source
 from emotalk_core.training.targets import HEAD_ALPHA, TargetReader, inside_mouth, mouth_colour
+from emotalk_core.types.manifest import FPS
 from emotalk_core.types.regions import MOUTH, region_mask
 
 logger = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ SMALLEST_HEAD = 0.01  # share of the frame: a smaller head mask is an empty one
 SMALLEST_MOUTH = 2e-4  # share of the frame (13 px at 256): a smaller mouth is closed
 EMPTY_LIMIT = 0.3  # share of training frames that may lack a head mask
 MOUTH_VIEWS = 40  # frames whose open mouths give the colour behind the lips of drawn runs
+SMALLEST_ERROR = 1e-10  # 100 dB: equal pictures
 HAIR_VIEWS = 24  # frames from which hair is back-projected
 
 
@@ -120,10 +123,25 @@ class Job:
             )
         return [Path(self.previous[name]) for name in stages]
 
+    def built_on(self) -> list[Path]:
+        """Checkpoints whose parts this stage goes on with."""
+        if self.stage == "emotion":
+            return self.needed("face")
+        if self.stage == "avatar":
+            return self.needed("mouth", "emotion" if "emotion" in self.previous else "face")
+        return []
+
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything a run needs, built; `sync_judge` says who the sync loss asks ("": nobody)."""
+    """Everything a run needs, built.
+
+    Attributes:
+        held_out: training frame that no step samples.
+        sync_judge: who the sync loss asks ("": nobody).
+        nearest_psnr: PSNR, dB, of the training frame with the nearest pose in its place, as large
+            as the layer draws it; None for the inside of the mouth.
+    """
 
     clip: Clip
     layer: Layer
@@ -133,6 +151,7 @@ class Prepared:
     parts: dict[str, nn.Module]
     held_out: int
     sync_judge: str = ""
+    nearest_psnr: float | None = None
 
 
 def prepare(job: Job) -> Prepared:
@@ -150,6 +169,8 @@ def prepare(job: Job) -> Prepared:
     store.preload(names, [int(frame) for frame in pool.frames])
     device = torch.device(job.device)
     parts = _build(job, clip, store, frames, open_frames)
+    for part in parts.values():
+        set_noise(part, job.settings)
     sync = _sync_source(job, clip, phases)
     scene = Scene(
         clip=clip,
@@ -160,8 +181,41 @@ def prepare(job: Job) -> Prepared:
         sync=sync,
         inside=_mouth_inside(store, open_frames) if sync and sync.judge.sees_pictures else None,
     )
+    nearest = nearest_pose_psnr(clip, store, job.stage, held_out, pool.frames)
     layer, asked = _layer(job, parts, scene), sync.judge.id if sync else ""
-    return Prepared(clip, layer, phases, pool, store, parts, held_out, asked)
+    return Prepared(clip, layer, phases, pool, store, parts, held_out, asked, nearest)
+
+
+def nearest_pose_psnr(
+    clip: Clip, store: FrameStore, stage: str, held_out: int, frames: Int[np.ndarray, " F"]
+) -> float | None:
+    """What `Prepared.nearest_psnr` says: the least that a trained head must be better than.
+
+    Frames within a second of the held-out one are left out: they are almost the same picture.
+    """
+    far = frames[np.abs(frames - held_out) > FPS]
+    if stage == "mouth" or len(far) == 0:
+        return None
+    points = clip.landmarks[:, list(rigid_points())]
+    apart = np.square(points[far] - points[held_out]).sum(axis=(1, 2))
+    nearest = int(far[int(np.argmin(apart))])
+    seen = np.ones((clip.manifest.height, clip.manifest.width), dtype=bool)
+    if load_stages()[stage].layer == "face":
+        mask = store.get("alpha", held_out) >= HEAD_ALPHA
+        seen = mask.any(axis=1)[:, None] & mask.any(axis=0)[None]
+    true, other = (store.get("video", i)[seen].astype(np.float64) for i in (held_out, nearest))
+    error = np.square((true - other) / 255.0).mean()
+    return float(-10.0 * np.log10(max(error, SMALLEST_ERROR)))
+
+
+def set_noise(part: nn.Module, settings: TrainingSettings) -> None:
+    """Blur what a branch is driven by, so that it cannot learn frames by heart."""
+    if not isinstance(part, MouthModel | FaceModel):
+        return
+    part.audio.noise.std = settings.audio_noise
+    part.audio.dropout.p = settings.code_dropout
+    if isinstance(part, FaceModel):
+        part.unit_noise.std = settings.unit_noise
 
 
 def _sync_source(job: Job, clip: Clip, phases: tuple[Phase, ...]) -> SyncSource | None:
@@ -271,10 +325,9 @@ def _build(
         if job.stage == "face":
             return {"face": _new_face(job, clip, store, frames)}
         if job.stage == "emotion":
-            tensors, header = load_parts(job.needed("face"))
+            tensors, header = load_parts(job.built_on())
             return {"face": build_face(tensors, header["feature_dim"], job.method, job.compute)}
-        latest = "emotion" if "emotion" in job.previous else "face"
-        tensors, header = load_parts(job.needed("mouth", latest))
+        tensors, header = load_parts(job.built_on())
         face = build_face(tensors, header["feature_dim"], job.method, job.compute)
         return {"mouth": build_mouth(tensors, header["feature_dim"], job.compute), "face": face}
 

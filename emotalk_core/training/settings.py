@@ -39,6 +39,8 @@ class TrainingSettings:
         densify_from, densify_every: steps of the motion phase; densify_until: share of it.
         densify_share: share of the Gaussians that may be split or cloned at once.
         prune_opacity: Gaussians below are removed.
+        audio_noise, unit_noise: standard deviation of noise on standardised speech features and
+            action units; code_dropout: share of the audio code's numbers that a step sets to zero.
         curriculum_every: every n-th step draws from the AU window (METHOD 2.5: 7 mouth, 15 face).
         bank_share: share of steps that see an emotion image (emotion stage).
         cache_mib: byte budget of decoded frames, MiB.
@@ -53,6 +55,7 @@ class TrainingSettings:
     max_gaussians: int = 10_600
     sh_degree: int = 1
     lambda_dssim: float = 0.2
+    lambda_detail: float = 0.0
     lambda_alpha: float = 0.05
     lambda_normal: float = 0.05
     lambda_normal_tv: float = 0.005
@@ -77,6 +80,9 @@ class TrainingSettings:
     densify_until: float = 0.6
     densify_share: float = 0.06
     prune_opacity: float = 0.02
+    audio_noise: float = 0.0
+    unit_noise: float = 0.0
+    code_dropout: float = 0.0
     curriculum_every: int = 7
     bank_share: float = 0.75
     cache_mib: int = 1024
@@ -100,10 +106,11 @@ class TrainingSettings:
             mistakes.append(
                 explain("sh_degree", self.sh_degree, "wanted 0..3", "correct config.yaml")
             )
-        if self.bank_share > 1:
-            mistakes.append(
-                explain("bank_share", self.bank_share, "wanted 0..1", "correct config.yaml")
-            )
+        for name in ("bank_share", "code_dropout"):
+            if getattr(self, name) > 1:
+                mistakes.append(
+                    explain(name, getattr(self, name), "wanted 0..1", "correct config.yaml")
+                )
         if mistakes:
             raise ConfigError("\n".join(mistakes))
 

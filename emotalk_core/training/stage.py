@@ -16,6 +16,7 @@ from emotalk_core.media.atomic import sha256_file
 from emotalk_core.training.inputs import Clip, ClipPaths
 from emotalk_core.training.loop import Loop, Run
 from emotalk_core.training.prepare import Job, SyncPaths, prepare
+from emotalk_core.training.preview import preview_samples, preview_strip
 from emotalk_core.training.settings import TrainingSettings
 from emotalk_core.training.state import fingerprint
 
@@ -113,11 +114,16 @@ def train_stage(
             state=Path(state),
             fingerprint=run,
             held_out=prepared.held_out,
+            nearest_psnr=prepared.nearest_psnr,
             log_folder=log_folder,
         )
     ).walk()
+    samples = preview_samples(prepared.pool, prepared.held_out)
+    strip = preview_strip(prepared.layer, prepared.phases[-1], samples)
     prepared.store.close()
-    save_parts(output, prepared.parts, checkpoint_header(job, prepared.clip, prepared.sync_judge))
+    header = checkpoint_header(job, prepared.clip, prepared.sync_judge)
+    header["previews"] = {**earlier_previews(job), stage: strip}
+    save_parts(output, prepared.parts, header)
 
 
 def pass_on(job: Job, output: Path) -> None:
@@ -126,6 +132,14 @@ def pass_on(job: Job, output: Path) -> None:
     model = build_face(tensors, header["feature_dim"], job.method, job.compute)
     logger.info("method %s has no stage %s: the face part is handed on", job.method.name, job.stage)
     save_parts(output, {"face": model}, {**header, "stage": job.stage})
+
+
+def earlier_previews(job: Job) -> dict[str, str]:
+    """Strips of the stages that this one builds on, by stage (`training.preview`)."""
+    found: dict[str, str] = {}
+    for path in job.built_on():
+        found |= load_parts([path])[1].get("previews", {})
+    return found
 
 
 def checkpoint_header(job: Job, clip: Clip, sync_judge: str) -> dict:

@@ -38,6 +38,7 @@ class Watch:
         held_out: int,
         frames: Int[np.ndarray, " F"],
         log_folder: Path | None,
+        nearest_psnr: float | None = None,
     ) -> None:
         """Set up.
 
@@ -47,10 +48,12 @@ class Watch:
             held_out: training frame that no step samples.
             frames: training frames.
             log_folder: where TensorBoard's event file goes; None for nowhere.
+            nearest_psnr: of the training frame with the nearest pose in place of a render, dB.
         """
         self._stage, self._layer, self._held_out = stage, layer, held_out
         spread = np.linspace(0, len(frames) - 1, min(LIP_FRAMES, len(frames))).astype(int)
         self._frames = frames[spread]
+        self._nearest = nearest_psnr
         self._events = None if log_folder is None else EventFile(log_folder)
 
     def look(self, phase: Phase, step: int, loss: float) -> dict[str, float]:
@@ -60,6 +63,7 @@ class Watch:
             NumericalError: the lips are dead at the end of a phase that moves them.
         """
         numbers = {}
+        self._layer.module.eval()
         with torch.no_grad():
             if phase.data.batch == 1:
                 made = self._layer.step(phase, Sample(self._held_out)).context
@@ -70,12 +74,29 @@ class Watch:
                 amplitude = self._layer.lip_amplitude(self._frames)
                 if amplitude is not None:
                     numbers["lips"] = amplitude
+        self._layer.module.train()
         if self._events is not None:
             shown = {f"{self._stage}/{name}": value for name, value in numbers.items()}
             self._events.add(step, {f"{self._stage}/loss": loss, **shown})
         if step == phase.stop - 1 and phase.length >= SHORTEST_PHASE:
             self._judge(phase, numbers.get("lips"))
+            self._compare(phase, numbers.get("psnr"))
         return numbers
+
+    def _compare(self, phase: Phase, psnr: float | None) -> None:
+        """Name an avatar that shows no more than an old frame would."""
+        if psnr is None or self._nearest is None or psnr > self._nearest:
+            return
+        logger.warning(
+            "stage %s, phase %s: PSNR %.2f dB of a held-out training frame is no improvement over "
+            "nearest_pose, the training frame with the nearest pose (%.2f dB); look at "
+            "cameras.json (poses) and quality.png (masks), or raise training.%s.steps",
+            self._stage,
+            phase.data.name,
+            psnr,
+            self._nearest,
+            self._stage,
+        )
 
     def _judge(self, phase: Phase, amplitude: float | None) -> None:
         """Name dead and wild lips."""

@@ -21,7 +21,7 @@ from emotalk_core.avatar.conditions import (
     emotion_matrix,
 )
 from emotalk_core.avatar.crops import Crop, box_corners, crop_around, crop_camera
-from emotalk_core.avatar.encoders import AudioEncoder, AudioNet
+from emotalk_core.avatar.encoders import AudioEncoder, AudioNet, InputNoise
 from emotalk_core.avatar.initialise import (
     View,
     back_project_hair,
@@ -84,7 +84,14 @@ def test_invalid_frames_take_the_last_valid_values() -> None:
     units = action_unit_matrix(table)
     assert units[:, 0].tolist() == [1.0, 1.0, 3.0]
     assert units.shape == (3, 7)
-    assert emotion_matrix(table)[:, 0].tolist() == [0.5, 0.5, -1.0]
+    assert emotion_matrix(table)[:2].tolist() == [pytest.approx([0.2, 0.0])] * 2
+
+
+def test_readings_within_the_readers_error_are_rest() -> None:
+    table = pd.DataFrame({"valid": [True] * 3})
+    table["valence"], table["arousal"] = [0.2, -0.6, -3.0], [-0.2, 0.8, 0.0]
+    shortened = [[0.0, 0.0], [-0.42, 0.56], [-0.7, 0.0]]  # by .3 of lengths .28, 1 and 1
+    assert emotion_matrix(table).tolist() == [pytest.approx(row) for row in shortened]
 
 
 SPECS = [
@@ -209,3 +216,11 @@ def test_mouth_points_lie_behind_the_lips() -> None:
     assert gaussians.means[:, 0].min() >= ring[:, 0].min() - 1e-6
     again = mouth_gaussians(face(), view(np.ones((64, 64), bool)), 100, 0, seed=0)
     assert torch.equal(gaussians.means, again.means)
+
+
+def test_noise_is_there_only_while_training() -> None:
+    noise, values = InputNoise(), torch.zeros(4000)
+    assert noise(values) is values
+    noise.std = 0.5
+    assert float(noise(values).std()) == pytest.approx(0.5, rel=0.1)
+    assert noise.eval()(values) is values

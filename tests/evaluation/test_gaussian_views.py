@@ -9,7 +9,7 @@ import torch
 
 from emotalk_core.avatar.checkpoint import save_parts
 from emotalk_core.avatar.model import Compute, FaceModel, MouthModel, grid_box
-from emotalk_core.evaluation.report.gaussian_views import gaussian_views
+from emotalk_core.evaluation.report.gaussian_views import gaussian_views, stage_strips
 from emotalk_core.media.tables import write_cameras
 from emotalk_core.types.camera import CameraPath
 from emotalk_core.types.gaussians import GaussianSet
@@ -34,8 +34,14 @@ def test_three_views_in_a_row(tmp_path: Path) -> None:
         "mouth": MouthModel(ball, 4, grid_box(ball.means), compute),
         "face": FaceModel(ball, 4, "branch", compute),
     }
-    header = {"method": "emotalk", "stage": "avatar", "feature_dim": 4, "extractor": "x"}
-    save_parts(tmp_path / "avatar.safetensors", parts, {**header, "width": SIZE, "height": SIZE})
+    header: dict[str, object] = {
+        "method": "emotalk",
+        "stage": "avatar",
+        "feature_dim": 4,
+        "extractor": "x",
+    }
+    header |= {"width": SIZE, "height": SIZE, "previews": {"avatar": "Yg==", "mouth": "YQ=="}}
+    save_parts(tmp_path / "avatar.safetensors", parts, header)
     K = np.array([[60.0, 0, SIZE / 2], [0, 60.0, SIZE / 2], [0, 0, 1]])
     viewmat = np.eye(4)
     viewmat[2, 3] = 0.3
@@ -49,3 +55,7 @@ def test_three_views_in_a_row(tmp_path: Path) -> None:
     assert red[0] > red[1] > 0, "smaller Gaussians cover less"
     assert (whole[0, 0] > 240).all() and (normals[0, 0] > 240).all(), "paper behind the head"
     assert normals[SIZE // 2, SIZE // 2].std() > 5
+    strips = stage_strips(tmp_path / "avatar.safetensors")
+    assert strips == [
+        (s, f"data:image/jpeg;base64,{t}") for s, t in (("mouth", "YQ=="), ("avatar", "Yg=="))
+    ]

@@ -51,6 +51,16 @@ def sync_run(lips: torch.Tensor, true_distance: float = 0.01) -> LandmarkRun:
     return LandmarkRun(expert, lips, heard, true_distance)
 
 
+def test_detail_counts_what_is_there_not_where() -> None:
+    stripes = torch.zeros(3, 18, 18)
+    stripes[:, :, ::2] = 0.2
+    context = LossContext(image=stripes.roll(1, dims=2), target=stripes)
+    assert float(get_loss("detail")(context)) == pytest.approx(0.0, abs=1e-6)
+    # A flat picture lacks all of it: the Laplacian of stripes .2 high is +-.4 everywhere.
+    flat = replace(context, image=torch.full((3, 18, 18), 0.1))
+    assert float(get_loss("detail")(flat)) == pytest.approx(0.4, abs=2e-3)
+
+
 @pytest.mark.parametrize("name", LOSSES.names())
 def test_every_loss_is_a_positive_number_with_a_gradient(name: str) -> None:
     value = get_loss(name)(full_context())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -20,6 +22,7 @@ from emotalk_core.media.video import read_video, write_video
 from emotalk_core.speech.sync.experts import SubjectExpert, save_subject_expert
 from emotalk_core.speech.sync.network import ExpertSpec, SyncExpert
 from emotalk_core.training.prepare import SyncPaths
+from emotalk_core.training.preview import COLUMNS, SIDE
 from emotalk_core.training.settings import TrainingSettings
 from emotalk_core.training.stage import train_stage
 from tests.training.synthetic import make_bank, make_subject
@@ -158,6 +161,29 @@ def test_border_fix_changes_only_opacity_and_colour(trained: Path) -> None:
     parents = [trained / f"{name}.safetensors" for name in ("emotion", "face", "mouth")]
     assert header["parents"] == {path.stem: sha256_file(path) for path in parents}
     assert header["method"] == "emotalk"
+
+
+def test_checkpoints_show_what_every_stage_came_to(trained: Path) -> None:
+    _, header = load_checkpoint(trained / "avatar.safetensors", "avatar")
+    assert sorted(header["previews"]) == sorted(STAGES)
+    for text in header["previews"].values():
+        data = np.frombuffer(base64.b64decode(text), np.uint8)
+        assert cv2.imdecode(data, cv2.IMREAD_COLOR).shape == (2 * SIDE, COLUMNS * SIDE, 3)
+
+
+def test_noise_changes_the_training_and_nothing_else(
+    trained: Path, subject: dict[str, Path], tmp_path: Path
+) -> None:
+    noise = {"audio_noise": 0.5, "unit_noise": 0.5, "code_dropout": 0.2}
+    noisy = TrainingSettings(**{**SETTINGS["face"].to_dict(), **noise})
+    for folder in ("a", "b"):
+        train("face", tmp_path / folder, subject, settings=noisy)
+    first, second = ((tmp_path / f / "face.safetensors").read_bytes() for f in ("a", "b"))
+    assert first == second
+    tensors, _ = load_checkpoint(tmp_path / "a/face.safetensors", "avatar")
+    calm, _ = load_checkpoint(trained / "face.safetensors", "avatar")
+    assert sorted(tensors) == sorted(calm)
+    assert not torch.equal(tensors["face.branch.grid.tables"], calm["face.branch.grid.tables"])
 
 
 def test_state_of_other_settings_is_not_used(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from emotalk_core.training.frames import MIB, FrameStore
 from emotalk_core.training.growth import SPLIT_SIGMA, Growth
 from emotalk_core.training.inputs import landmark_motion
 from emotalk_core.training.optimiser import NamedAdam
+from emotalk_core.training.prepare import nearest_pose_psnr
 from emotalk_core.training.settings import TrainingSettings
 from emotalk_core.training.stages import load_stages, phase_at, plan_phases
 from emotalk_core.training.state import RunState, fingerprint, load_state, save_state
@@ -154,3 +157,24 @@ def test_landmark_motion_is_zero_for_the_neutral_face_and_exact_for_a_shift() ->
     motion = landmark_motion(landmarks, world[None], neutral, cameras)
     assert np.allclose(motion[..., 0], 0.0, atol=1e-6)
     assert np.allclose(motion[..., 1], 0.004, atol=1e-6)
+
+
+class GreyFrames:
+    """Frame 60 is a fifth brighter than all others; the head is everywhere."""
+
+    def get(self, name: str, index: int) -> np.ndarray:
+        shape = (8, 8) if name == "alpha" else (8, 8, 3)
+        return np.full(shape, 255 if name == "alpha" or index == 60 else 204, np.uint8)
+
+
+def test_nearest_pose_is_a_frame_of_another_moment() -> None:
+    landmarks = np.arange(80.0)[:, None, None] * np.ones((1, 478, 2))
+    landmarks[60] = landmarks[11]  # the same pose much later; 10 and 12 are the same moment
+    clip: Any = SimpleNamespace(landmarks=landmarks, manifest=SimpleNamespace(height=8, width=8))
+    store: Any = GreyFrames()
+    frames = np.delete(np.arange(80), 11)
+    for stage in ("face", "avatar"):
+        psnr = nearest_pose_psnr(clip, store, stage, 11, frames)
+        assert psnr == pytest.approx(-20 * np.log10(0.2))
+    assert nearest_pose_psnr(clip, store, "mouth", 11, frames) is None
+    assert nearest_pose_psnr(clip, store, "face", 11, frames[:30]) is None

@@ -71,6 +71,27 @@ def test_dead_lips_are_named(
     assert ("lips move" in caplog.text) == (outcome == "warn")
 
 
+@pytest.mark.parametrize(("nearest", "named"), [(19.0, False), (21.0, True), (None, False)])
+def test_no_better_than_an_old_frame_is_named(
+    nearest: float | None, named: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    watch = Watch("face", MadeUpLayer(0.9), 7, FRAMES, None, nearest)
+    watch.look(motion_phase(), 200, 0.1)
+    assert not caplog.text
+    watch.look(motion_phase(), 399, 0.1)
+    assert ("no improvement over nearest_pose" in caplog.text) == named
+
+
+def test_noise_of_a_step_is_not_in_what_is_shown() -> None:
+    layer = MadeUpLayer(0.9)
+    seen = []
+    layer.lip_amplitude = lambda frames: seen.append(layer.module.training) or 0.9  # type: ignore
+    Watch("face", layer, 7, FRAMES, None).look(motion_phase(), 200, 0.1)
+    assert seen == [False]
+    assert layer.module.training
+
+
 def test_inside_of_the_mouth_is_the_label_without_its_edge() -> None:
     labels = np.full((256, 256), LABEL["skin"], np.uint8)
     labels[100:108, 90:120] = LABEL["teeth"]

@@ -1,4 +1,4 @@
-"""The avatar from inside: its face Gaussians, small, and the normals that they carry."""
+"""The avatar from inside: its face Gaussians, small, their normals, and how its stages went."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from emotalk_core.avatar.checkpoint import load_avatar
+from emotalk_core.avatar.checkpoint import load_avatar, load_parts
+from emotalk_core.avatar.methods import STAGES
 from emotalk_core.avatar.model import Compute
 from emotalk_core.evaluation.drawing import fit
 from emotalk_core.gaussians.rasterize import rasterize
@@ -52,6 +53,12 @@ def gaussian_views(checkpoint: Path, cameras: Path, frame: int, side: int) -> tu
     normals = (0.5 + 0.5 * whole.normals) * whole.alpha + PAPER * (1 - whole.alpha)
     pictures = [fit(_pixels(image), side) for image in (whole.rgb, dots, normals)]
     return np.concatenate(pictures, axis=1), len(gaussians)
+
+
+def stage_strips(checkpoint: Path) -> list[tuple[str, str]]:
+    """(stage, address) of the strips that the training left in an avatar, in order of training."""
+    strips = load_parts([checkpoint])[1].get("previews", {})
+    return [(s, f"data:image/jpeg;base64,{strips[s]}") for s in STAGES if s in strips]
 
 
 def _pixels(image: Tensor) -> Picture:

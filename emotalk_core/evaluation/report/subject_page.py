@@ -26,7 +26,7 @@ from emotalk_core.evaluation.report.curves import (
     matched,
     training_chart,
 )
-from emotalk_core.evaluation.report.gaussian_views import gaussian_views
+from emotalk_core.evaluation.report.gaussian_views import gaussian_views, stage_strips
 from emotalk_core.evaluation.report.inputs import Clip, ReportSettings, SubjectFiles, open_render
 from emotalk_core.evaluation.report.movies import (
     image_address,
@@ -93,6 +93,7 @@ class SubjectPage:
     points: list[ReadPoint] = field(default_factory=list)
     classes: tuple[str, ...] = CLASSES
     gaussians: str = ""
+    stage_strips: list[tuple[str, str]] = field(default_factory=list)
     n_gaussians: int = 0
     stage_times: list[StageTime] = field(default_factory=list)
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -345,6 +346,7 @@ def build_page(
                 files.checkpoints[method], files.cameras, first_test, settings.video_side
             )
             page.gaussians = image_address(row)
+            page.stage_strips = stage_strips(files.checkpoints[method])
         if EMOTION in scenarios:
             circle = _emotion(page, files, method, detector, settings, folder)
         if SELF in scenarios:
