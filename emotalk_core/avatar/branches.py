@@ -20,6 +20,7 @@ LEVELS, FEATURES = 12, 1  # METHOD decision 3
 # the face (Obama clip: .3 dB of the head), while emotions that are asked for lie at 0.5 and more.
 REST_RADIUS = 0.3
 BOUND = 0.15  # metres: half edge of the cube that holds the head (METHOD 2.2)
+PIECE = 2048  # points at a time when nothing is learnt: hidden layers stay in a core's cache
 LOG2_TABLE = 17  # nothing collides: every level is a dense grid (METHOD 2.3)
 
 
@@ -29,7 +30,7 @@ class BranchSpec:
 
     Attributes:
         conditions: name -> size of each condition code, in input order.
-        attention: name -> hidden width of its region attention; others enter as they are.
+        attention: name -> hidden width of its region attention: for all conditions, or for none.
         relu_attention: names whose attention ends in ReLU (action units and emotion, METHOD 2.3).
         base, top: coarsest and finest resolution of the tri-plane grid.
         hidden: width of the MLP.
@@ -47,6 +48,13 @@ class BranchSpec:
     axes_gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
     with_shape: bool = True
     zero_at_rest: bool = False
+
+    def __post_init__(self) -> None:
+        if self.attention and tuple(self.attention) != tuple(self.conditions):
+            raise ValueError(
+                f"attention={tuple(self.attention)}: wanted all conditions in their order, "
+                f"{tuple(self.conditions)}, or none"
+            )
 
     def to_dict(self) -> dict:
         """JSON-ready dictionary."""
@@ -108,6 +116,26 @@ def emotion_spec() -> BranchSpec:
     )
 
 
+@dataclass(frozen=True)
+class PointFeatures:
+    """What a branch knows of N points before any condition comes in.
+
+    Attributes:
+        hidden: the points' part of the first hidden layer.
+        attention: factors on the codes of all attended conditions, side by side; or None.
+    """
+
+    hidden: Float[Tensor, "N H"]
+    attention: Float[Tensor, "N C"] | None
+
+    def split(self, size: int) -> list[PointFeatures]:
+        """The same in pieces of at most `size` points."""
+        hidden = self.hidden.split(size)
+        if self.attention is None:
+            return [PointFeatures(part, None) for part in hidden]
+        return [PointFeatures(*parts) for parts in zip(hidden, self.attention.split(size))]
+
+
 class RegionAttention(nn.Module):
     """Per-point factors on a condition code, as 1 + A(H(mu)).
 
@@ -163,9 +191,9 @@ class DeformationBranch(nn.Module):
         self.from_condition = nn.Linear(sum(spec.conditions.values()), spec.hidden, bias=False)
         outputs = 10 if spec.with_shape else 3
         self.layers = nn.Sequential(
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Linear(spec.hidden, spec.hidden, bias=False),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Linear(spec.hidden, outputs, bias=False),
         )
         self.register_buffer(
@@ -176,24 +204,32 @@ class DeformationBranch(nn.Module):
             assert isinstance(last, nn.Linear)
             last.weight.mul_(LAST_LAYER_GAIN)
 
-    def raw(
-        self, positions: Float[Tensor, "N 3"], codes: Mapping[str, Float[Tensor, "B C"]]
-    ) -> Float[Tensor, "B N O"]:
-        """Network output for B conditions at N positions; see `REST_RADIUS` for `zero_at_rest`."""
+    def look(self, positions: Float[Tensor, "N 3"]) -> PointFeatures:
+        """What does not depend on the frame, for points that may be asked about again."""
         features = self.grid(positions)
-        parts = []
-        for name in self.spec.conditions:
-            code = codes[name][:, None, :]
-            if name in self.spec.attention:
-                code = self.attention[name](features)[None] * code
-            else:
-                code = code.expand(-1, len(positions), -1)
-            parts.append(code)
-        joined = torch.cat(parts, dim=-1)
-        output = self.layers(self.from_features(features)[None] + self.from_condition(joined))
+        factors = [layer(features) for layer in self.attention.values()]
+        return PointFeatures(
+            hidden=self.from_features(features),
+            attention=torch.cat(factors, dim=-1) if factors else None,
+        )
+
+    def raw(
+        self,
+        points: PointFeatures | Float[Tensor, "N 3"],
+        codes: Mapping[str, Float[Tensor, "B C"]],
+    ) -> Float[Tensor, "B N O"]:
+        """Network output for B conditions at N points; see `REST_RADIUS` for `zero_at_rest`."""
+        points = points if isinstance(points, PointFeatures) else self.look(points)
+        code = torch.cat([codes[name] for name in self.spec.conditions], dim=-1)
+        if points.attention is None:
+            hidden = points.hidden[None] + self.from_condition(code)[:, None]
+        else:  # W (A * c) as (W * c) A: the product with every point's factors is never stored
+            weights = self.from_condition.weight * code[:, None]
+            hidden = points.hidden + points.attention @ weights.transpose(1, 2)
+        output = self.layers(hidden)
         if not self.spec.zero_at_rest:
             return output
-        size = torch.cat(list(codes.values()), dim=-1).square().sum(dim=-1)
+        size = code.square().sum(dim=-1)
         return output * (size / (size + REST_RADIUS**2))[:, None, None]
 
     def motion(
@@ -203,10 +239,15 @@ class DeformationBranch(nn.Module):
         return self.raw(positions, codes)[..., :3] * self.axes_gain
 
     def forward(
-        self, positions: Float[Tensor, "N 3"], codes: Mapping[str, Float[Tensor, "1 C"]]
+        self,
+        points: PointFeatures | Float[Tensor, "N 3"],
+        codes: Mapping[str, Float[Tensor, "1 C"]],
     ) -> GaussianOffsets:
         """Offsets of one frame in raw parameter space (METHOD decision 5)."""
-        output = self.raw(positions, codes)[0]
+        if torch.is_grad_enabled():
+            output = self.raw(points, codes)[0]
+        else:
+            output = torch.cat([self.raw(part, codes)[0] for part in points.split(PIECE)])
         means = output[:, :3] * self.axes_gain
         if not self.spec.with_shape:
             return GaussianOffsets(means=means)

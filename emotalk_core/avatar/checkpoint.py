@@ -108,5 +108,5 @@ def load_avatar(
     method = get_method(header["method"])
     mouth = build_mouth(tensors, header["feature_dim"], compute)
     face = build_face(tensors, header["feature_dim"], method, compute)
-    avatar = Avatar(mouth, face).to(device).eval()
-    return avatar.requires_grad_(False), header
+    avatar = Avatar(mouth, face).to(device).eval().requires_grad_(False)
+    return avatar.settle(), header

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from emotalk_core.avatar.branches import (
     DeformationBranch,
+    PointFeatures,
     emotion_spec,
     face_spec,
     mouth_spec,
@@ -79,13 +80,14 @@ class MouthModel(nn.Module):
         self.gaussians = as_parameters(gaussians)
         self.audio = AudioEncoder(feature_dim)
         self.branch = DeformationBranch(mouth_spec(AUDIO_CODE), compute.backend, compute.threads)
+        self.still: PointFeatures | None = None
         self.register_buffer("low", box[0].clone())
         self.register_buffer("high", box[1].clone())
 
     def deform(self, condition: FrameCondition) -> GaussianOffsets:
         """Offsets of the mouth's Gaussians for one frame."""
         codes = {"audio": self.audio(condition.audio[None])}
-        return self.branch(self.gaussians["means"], codes)
+        return self.branch(self.still or self.gaussians["means"], codes)
 
     def crop(self, camera: Camera) -> Crop:
         """Where the mouth's box lies in the frame."""
@@ -152,6 +154,7 @@ class FaceModel(nn.Module):
         )
         self.emotion = DeformationBranch(emotion_spec(), *kernels) if emotion == "branch" else None
         self.unit_noise = InputNoise()
+        self.still: PointFeatures | None = None
         self.register_buffer("unit_mean", torch.zeros(n_units))
         self.register_buffer("unit_std", torch.ones(n_units))
 
@@ -177,7 +180,7 @@ class FaceModel(nn.Module):
         """Offsets of one frame; H^E is queried at the face-deformed position (decision 6)."""
         emotion = None if condition.emotion is None else condition.emotion[None]
         codes = self.codes(condition.audio[None], condition.action_units[None], emotion)
-        face = self.branch(self.gaussians["means"], codes)
+        face = self.branch(self.still or self.gaussians["means"], codes)
         if self.emotion is None or emotion is None:
             return FaceOffsets(face=face, emotion=None)
         moved = self.gaussians["means"] + face.means
@@ -238,6 +241,16 @@ class Avatar(nn.Module):
         super().__init__()
         self.mouth = mouth
         self.face = face
+
+    def settle(self) -> Avatar:
+        """Keep what the branches know of the canonical Gaussians: same frames, drawn faster.
+
+        For drawing only: parameters that change afterwards are not seen.
+        """
+        with torch.no_grad():
+            for layer in (self.mouth, self.face):
+                layer.still = layer.branch.look(layer.gaussians["means"])
+        return self
 
     def forward(
         self, condition: FrameCondition, camera: Camera, background: Float[Tensor, "3 H W"]

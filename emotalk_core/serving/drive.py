@@ -24,7 +24,12 @@ from emotalk_core.media.progress import track as progress
 from emotalk_core.media.tables import read_manifest
 from emotalk_core.media.video import VideoReader, expect_frames, write_h264
 from emotalk_core.serving.plans import OWN_SOUND, FramePlan, ping_pong
-from emotalk_core.serving.stage import check_header, draw_frames, read_drivers
+from emotalk_core.serving.stage import (
+    check_header,
+    draw_frames,
+    frames_per_second,
+    read_drivers,
+)
 from emotalk_core.types.manifest import FPS, SAMPLE_RATE, Manifest
 
 logger = logging.getLogger(__name__)
@@ -111,11 +116,11 @@ def drive_avatar(
         raise ConfigError(
             explain("emotion", repr(request.emotion), f"{request.method} has none", "use emotalk")
         )
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)  # the frames themselves are drawn side by side
     at = request.folder
     checkpoint = at / "avatars" / request.method / "avatar.safetensors"
     facts = read_manifest(at / "manifest.json")
-    avatar, header = load_avatar(checkpoint, Compute(backend, threads), device)
+    avatar, header = load_avatar(checkpoint, Compute(backend), device)
     check_header(header, facts, request.method, checkpoint)
     expect_frames(at / "torso.mkv", facts.n_frames, "separate_torso")
     drivers = read_drivers(
@@ -147,7 +152,7 @@ def drive_avatar(
         write_wav(spoken, samples[: len(plans) * SAMPLE_RATE // FPS])
         times: list[float] = []
         frames = draw_frames(
-            avatar, drivers, plans, behind, has_emotion, torch.device(device), times
+            avatar, drivers, plans, behind, has_emotion, torch.device(device), times, threads
         )
         write_h264(
             request.output,
@@ -156,5 +161,8 @@ def drive_avatar(
             comment=json.dumps(provenance, sort_keys=True),
         )
     logger.info(
-        "wrote %s: %d frames, %.1f a second", request.output, len(plans), len(times) / sum(times)
+        "wrote %s: %d frames, %.1f a second",
+        request.output,
+        len(plans),
+        frames_per_second(times, threads),
     )

@@ -42,6 +42,7 @@ from emotalk_core.serving.plans import (
     plan_emotion,
     plan_self,
 )
+from emotalk_core.serving.side_by_side import side_by_side
 from emotalk_core.speech.features.registry import features_by_id, frames_in
 from emotalk_core.types.camera import CameraPath
 from emotalk_core.types.gaussians import Camera
@@ -145,12 +146,12 @@ def render_scenario(
         ArtifactError: the avatar belongs to another method, size or speech extractor.
         NumericalError: a frame is not finite.
     """
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)  # the frames themselves are drawn side by side
     if scenario not in SCENARIOS:
         raise ConfigError(
             explain("scenario", scenario, f"wanted one of {SCENARIOS}", "correct the rule")
         )
-    avatar, header = load_avatar(checkpoint, Compute(settings.backend, threads), device)
+    avatar, header = load_avatar(checkpoint, Compute(settings.backend), device)
     facts = read_manifest(manifest)
     check_header(header, facts, method, checkpoint)
     expect_frames(torso, facts.n_frames, "separate_torso")
@@ -181,7 +182,7 @@ def render_scenario(
     ):
         times: list[float] = []
         frames = draw_frames(
-            avatar, drivers, plans, behind, use_emotion, torch.device(device), times
+            avatar, drivers, plans, behind, use_emotion, torch.device(device), times, threads
         )
         for frame in progress(frames, f"rendering {scenario}", len(plans), logger):
             writer.write(frame)
@@ -190,7 +191,7 @@ def render_scenario(
         subject=facts.subject,
         method=method,
         scenario=scenario,
-        fps=frames_per_second(times),
+        fps=frames_per_second(times, threads),
         n_frames=len(times),
         device=device_name(device),
         backend=settings.backend,
@@ -201,9 +202,9 @@ def render_scenario(
     )
 
 
-def frames_per_second(seconds: Sequence[float]) -> float:
+def frames_per_second(seconds: Sequence[float], side_by_side: int = 1) -> float:
     """Speed by the median frame: the first frames warm up, and other processes disturb some."""
-    return 1.0 / float(np.median(seconds)) if len(seconds) else float("nan")
+    return side_by_side / float(np.median(seconds)) if len(seconds) else float("nan")
 
 
 def device_name(device: str) -> str:
@@ -311,16 +312,20 @@ def draw_frames(
     use_emotion: bool,
     device: torch.device,
     times: list[float],
+    threads: int,
 ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
     """Composited frames, RGB uint8, in the plans' order; `times` gets the seconds of each.
+
+    `threads` frames are drawn side by side: a frame has many short steps, which do not pay when
+    several threads share each of them. The frames are the same for any number.
 
     Raises:
         NumericalError: a frame holds NaN or infinity.
     """
-    for number, plan in enumerate(plans):
-        sound = drivers.features if plan.sound == OWN_SOUND else drivers.sounds[plan.sound]
-        picture = behind[plan.source_frame]
+
+    def draw(number: int, plan: FramePlan, picture: UInt8[np.ndarray, "H W 3"]) -> np.ndarray:
         begin = time.perf_counter()
+        sound = drivers.features if plan.sound == OWN_SOUND else drivers.sounds[plan.sound]
         condition = make_condition(
             sound,
             plan.audio_frame,
@@ -339,7 +344,11 @@ def draw_frames(
             )
         frame = to_frame(image)  # copies to the host, so that an accelerator has finished too
         times.append(time.perf_counter() - begin)
-        yield frame
+        return frame
+
+    yield from side_by_side(
+        draw, ((k, plan, behind[plan.source_frame]) for k, plan in enumerate(plans)), threads
+    )
 
 
 def make_camera(cameras: CameraPath, frame: int, device: torch.device) -> Camera:

@@ -114,6 +114,9 @@ def test_branches_give_offsets_of_each_condition(spec: BranchSpec, outputs: int)
     offsets = branch(points, second)
     torch.testing.assert_close(offsets.means, branch.motion(points, codes)[1])
     assert (offsets.scales is not None) == spec.with_shape
+    with torch.no_grad():  # in pieces, and with the points looked at once
+        drawn = branch(branch.look(points), second)
+    torch.testing.assert_close(drawn.means, offsets.means)
     # METHOD 2.3: no bias, so zero codes at zero features give nothing.
     silent = {name: torch.zeros(1, size) for name, size in spec.conditions.items()}
     assert branch.motion(points, silent).abs().max() < 1e-6
