@@ -8,7 +8,9 @@ paper's 12 points and read back: by the class network alone, by a fixed formula 
 coefficients, and by the mean of both, each minus the same on the unedited frame. Landmarks and
 coefficients come from the landmarker file where one is given (independent of this project), else
 from the packaged detector and fit. Identity is measured where its network is installed. With
-`--avatar`, the folder's trained avatar is drawn at the same points and compared with the edits.
+`--avatar`, the folder's trained avatar is drawn at the same points and compared with the edits, its
+lips and their sync with those of the same frames without emotion, and neighbours on the circle with
+one another.
 Keys are explained in docs/emotion.md.
 """
 
@@ -20,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,9 @@ from emotalk_core.emotion.circle import evaluation_points
 from emotalk_core.emotion.geometric import GeometricGenerator
 from emotalk_core.emotion.measures import eye_distance, lip_opening
 from emotalk_core.errors import WeightsError
+from emotalk_core.evaluation.driven import DrivenClip
+from emotalk_core.evaluation.metrics.sync import near_confidence
+from emotalk_core.evaluation.sync_judge import SyncJudge
 from emotalk_core.media.tables import read_arrays, read_manifest
 from emotalk_core.media.video import VideoReader
 from emotalk_core.perception.emotion.circumplex import class_circumplex, expression_circumplex
@@ -45,6 +51,7 @@ IDENTITY_EVERY = 3  # the identity network takes a fifth of a second an image
 RUN = 50  # consecutive frames of the lip correlation and the jitter
 RUN_POINTS = (0, 1, 2, 4)  # happy, surprise, anger, sad
 RING = 24  # steps around the circle
+RING_FRAMES = 3  # frames that go around it
 LARGE_EYES = 120.0  # px between the outer eye corners: from here on the stricter lip bar holds
 
 # key -> (bar, True where higher is better)
@@ -65,6 +72,7 @@ BARS: dict[str, tuple[float, bool]] = {
     "avatar_v_kept": (0.70, True),
     "avatar_a_kept": (0.70, True),
     "avatar_lip_r": (0.95, True),
+    "avatar_sync_kept": (0.95, True),
     "avatar_ring_jump": (3.0, False),
 }
 MILLISECONDS = {256: 25.0, 512: 50.0}  # bars by picture side
@@ -339,23 +347,46 @@ def measure_avatar(
             if before is not None:
                 tally.add(target, before, readers.read(draw(index, tuple(target))))
     drawn = tally.responses()
-    calm = [readers.read(draw(i, (0.0, 0.0))) for i in subject.run()]
-    correlations = [
-        lip_correlation(calm, [readers.read(draw(i, tuple(POINTS[p]))) for i in subject.run()])
-        for p in RUN_POINTS
-    ]
-    middle = subject.run()[0]
-    angles = np.linspace(0, 2 * np.pi, RING + 1)
-    ring = [draw(middle, (0.8 * np.cos(a), 0.8 * np.sin(a))).astype(np.float32) for a in angles]
-    steps = np.array([np.abs(a - b).mean() for a, b in pairwise(ring)])
     return {
         "avatar_face_found": len(tally.targets) / max(tally.wanted, 1),
         "avatar_v_kept": drawn["mean_v_slope"] / edits["mean_v_slope"],
         "avatar_a_kept": drawn["mean_a_slope"] / edits["mean_a_slope"],
-        "avatar_lip_r": min(correlations),
-        "avatar_ring_jump": float(steps.max() / np.median(steps)),
+        **avatar_lips(subject, draw, readers),
+        "avatar_ring_jump": max(ring_jump(draw, i) for i in subject.spread(RING_FRAMES + 2)[1:-1]),
         **{f"avatar_{key}": value for key, value in drawn.items()},
     }
+
+
+def avatar_lips(subject: Subject, draw: Draw, readers: Readers) -> dict[str, float]:
+    """Lips of consecutive frames at each point beside those of the same frames without emotion."""
+    judge = SyncJudge.from_track(subject.folder / "track.npz", len(subject.landmarks))
+
+    def speak(emotion: tuple[float, float]) -> tuple[list[Reading | None], float]:
+        seen = [readers.read(draw(i, emotion)) for i in subject.run()]
+        lost = np.full((478, 3), np.nan)
+        points = np.stack([lost if r is None else r.landmarks for r in seen])
+        clip = DrivenClip(
+            lambda: (), points, subject.folder / "audio.wav", np.asarray(subject.run())
+        )
+        apart = judge.distances(clip)
+        return seen, near_confidence(apart[np.isfinite(apart).all(axis=1)])
+
+    calm, sync_off = speak((0.0, 0.0))
+    spoken = [speak((v, a)) for v, a in POINTS.tolist()]
+    return {
+        "avatar_lip_r": min(lip_correlation(calm, seen) for seen, _ in spoken),
+        "avatar_sync_off": sync_off,
+        "avatar_sync_on": float(np.mean([sync for _, sync in spoken])),
+        "avatar_sync_kept": float(np.mean([sync for _, sync in spoken])) / sync_off,
+    }
+
+
+def ring_jump(draw: Draw, index: int) -> float:
+    """Largest picture change between neighbours around the circle, in median ones."""
+    angles = np.linspace(0, 2 * np.pi, RING + 1)
+    ring = [draw(index, (0.8 * np.cos(a), 0.8 * np.sin(a))).astype(np.float32) for a in angles]
+    steps = np.array([np.abs(a - b).mean() for a, b in pairwise(ring)])
+    return float(steps.max() / np.median(steps))
 
 
 def bar_of(key: str, numbers: dict[str, float], size: int) -> tuple[float, bool] | None:
@@ -381,13 +412,19 @@ def table(name: str, numbers: dict[str, float], size: int) -> Iterator[str]:
         yield f"  {key:<22} {value:9.4g}  {sign} {wanted:<6g} {'ok' if fine else 'MISSED'}"
 
 
-def write_sheet(
-    path: Path, subject: Subject, make: Callable[[int, np.ndarray], np.ndarray]
-) -> None:
-    """Two frames of the clip, each with its 12 pictures, as a PNG to look at."""
+def edited(
+    generator: GeometricGenerator, subject: Subject, index: int, emotion: tuple[float, float]
+) -> np.ndarray:
+    """One frame of the clip with an emotion."""
+    points = subject.landmarks[index]
+    return generator.generate(subject.frames[index], points, *emotion, subject.person).image
+
+
+def write_sheet(path: Path, subject: Subject, draw: Draw) -> None:
+    """Two frames of the clip, each without emotion and at the 12 points, as a PNG to look at."""
     rows = []
     for index in subject.spread(4)[1:3]:
-        pictures = [subject.frames[index], *(make(index, point) for point in POINTS)]
+        pictures = [draw(index, (v, a)) for v, a in [[0.0, 0.0], *POINTS.tolist()]]
         pictures.append(np.zeros_like(pictures[0]))
         rows += [np.hstack(pictures[:7]), np.hstack(pictures[7:])]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -413,16 +450,17 @@ def main() -> None:
         numbers, tally = measure_edits(subject, generator, readers, arguments.frames)
         for part in ("targets", "classes", "formula"):
             getattr(together, part).extend(getattr(tally, part))
+        if arguments.sheet:
+            write_sheet(
+                arguments.sheet / f"{subject.name}.png",
+                subject,
+                partial(edited, generator, subject),
+            )
         if arguments.avatar:
             draw = open_avatar(subject, arguments.avatar)
+            if arguments.sheet:
+                write_sheet(arguments.sheet / f"{subject.name}_avatar.png", subject, draw)
             numbers |= measure_avatar(subject, draw, numbers, readers, arguments.frames)
-        if arguments.sheet:
-
-            def edit(index: int, point: np.ndarray, of: Subject = subject) -> np.ndarray:
-                at = of.landmarks[index]
-                return generator.generate(of.frames[index], at, *point.tolist(), of.person).image
-
-            write_sheet(arguments.sheet / f"{subject.name}.png", subject, edit)
         results[subject.name] = numbers
         print("\n".join(table(subject.name, numbers, subject.size)), flush=True)
     results["together"] = together.responses()

@@ -23,6 +23,10 @@ CLASSES = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "c
 # the table lifts three parts of each brow directly (percent of the outer eye distance).
 BROW_CHANNELS = ("browLiftInner", "browLiftMiddle", "browLiftOuter", "browSqueeze")
 _BROW_KEYS = ("inner", "middle", "outer", "squeeze")
+# What the mouth may do without a change of its opening: go up as a whole (same unit), draw the
+# upper lip's outer edge in and push the lower one's out (shares of the lip's height).
+MOUTH_CHANNELS = ("mouthRaise", "upperLipThin", "lowerLipPout")
+_MOUTH_KEYS = ("raise", "thin", "pout")
 
 # Inside, a point is called neutral: our choice, a fifth of the outer ring.
 NEUTRAL_RADIUS = 0.15
@@ -45,7 +49,8 @@ class ExpressionCircle:
     """Continuous table from (valence, arousal) to expression channels.
 
     Attributes:
-        channels: names of the C channels: blendshapes with side, then `BROW_CHANNELS`.
+        channels: names of the C channels: blendshapes with side, then `BROW_CHANNELS` and
+            `MOUTH_CHANNELS`.
         names: names of the A archetypes.
         angles: [A] increasing, rad, counted from the valence axis towards arousal.
         weights: [A,C] channel values of each archetype at `unit_radius`.
@@ -120,8 +125,10 @@ def _sided(entry: dict[str, Any]) -> dict[str, float]:
         for group in ("both", side.lower()):
             for name, value in entry.get(group, {}).items():
                 values[name + side] = values.get(name + side, 0.0) + float(value)
-    for channel, key in zip(BROW_CHANNELS, _BROW_KEYS):
-        values[channel] = float(entry.get("brow", {}).get(key, 0.0))
+    groups = (("brow", BROW_CHANNELS, _BROW_KEYS), ("mouth", MOUTH_CHANNELS, _MOUTH_KEYS))
+    for group, names, keys in groups:
+        for channel, key in zip(names, keys):
+            values[channel] = float(entry.get(group, {}).get(key, 0.0))
     return values
 
 
@@ -131,8 +138,8 @@ def parse_circle(text: str) -> ExpressionCircle:
         data = tomllib.loads(text)
         entries = sorted(data["archetype"], key=lambda e: float(e["angle"]))
         values = [_sided(entry) for entry in entries]
-        shapes = sorted({k for v in values for k in v} - set(BROW_CHANNELS))
-        channels = (*shapes, *BROW_CHANNELS)
+        own = (*BROW_CHANNELS, *MOUTH_CHANNELS)
+        channels = (*sorted({k for v in values for k in v} - set(own)), *own)
         return ExpressionCircle(
             channels=channels,
             names=tuple(str(e["name"]) for e in entries),

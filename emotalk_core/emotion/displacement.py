@@ -18,9 +18,11 @@ from emotalk_core.emotion.landmark_sets import (
     LEFT_LIP_CORNER,
     LID_MIDDLES,
     LIDS,
+    LOWER_LIP_PAIRS,
     RIGHT_EYE_OUTER,
     RIGHT_LIP_CORNER,
     STABLE,
+    UPPER_LIP_PAIRS,
 )
 from emotalk_core.emotion.measures import eye_distance, eye_openings
 from emotalk_core.perception.landmarks.topology import EYES, LIPS, N_SURFACE, OVAL
@@ -29,9 +31,8 @@ from emotalk_core.perception.landmarks.topology import EYES, LIPS, N_SURFACE, OV
 # landmark re-detection on eight people.
 MAX_LID_CLOSING = 0.40  # share of the gap: beyond, the lid's rim smears
 MAX_LID_WIDENING = 0.45  # share of the gap: beyond, the invented white of the eye shows
-MAX_CORNER_SHIFT = 0.075  # lip corners; beyond, cheeks fold
-CORNER_SIDE_SHARE = 0.6  # sideways part of the corner's shift that the lips follow
-CORNER_LIFT_POWER = 2.2  # how the corner's lift dies towards the middle of the lips
+MAX_CORNER_SHIFT = 0.055  # lip corners; beyond, cheeks fold
+CORNER_LIFT_POWER = 1.7  # how the corner's lift dies towards the middle of the lips
 BROW_DROP_SHARE = 0.5  # of the room between brow and lid
 BROW_LIFT_SHARE = 0.22  # of the room between brow and hairline
 BROW_SIGMA = 0.17  # width of a brow bump
@@ -139,7 +140,7 @@ class DisplacementField:
         limit_lids(moved, points)
         moved[N_SURFACE:] = 0.0
         still = (pose.scale * person.positions @ pose.rotation.T)[:, :2]
-        lock_lips(moved, points, still)
+        lock_lips(moved, points, still, values)
         fade = smoothstep(cdist(still, still[list(OVAL)]).min(axis=1) / (OVAL_FADE * unit))
         return moved * fade[:, None]
 
@@ -236,18 +237,21 @@ def lock_lips(
     moved: Float[np.ndarray, "478 3"],
     points: Float[np.ndarray, "478 2"],
     still: Float[np.ndarray, "478 2"],
+    values: Mapping[str, float],
 ) -> None:
     """Replace the motion of the lips in place by a bend that cannot change their opening.
 
     Inside the mouth the displacement depends only on the position along the line between the lip
     corners, so an upper and a lower lip point above each other move alike. That position is taken
     from the neutral face in the frame's pose: speech moves the lips, but not what is added to
-    them. Around the lips the bend blends into the expression's own field.
+    them. The mouth may also go up or down as a whole, and the lips' outer edges move while the
+    inner ones stay. Around the lips the bend blends into the expression's own field.
 
     Args:
         moved: displacements, px, changed.
         points: landmarks of the frame, px.
         still: landmarks of the neutral face in the frame's pose, px but for a shift.
+        values: channels; those of `MOUTH_CHANNELS` are used.
     """
     unit = eye_distance(points)
     right, left = still[RIGHT_LIP_CORNER], still[LEFT_LIP_CORNER]
@@ -263,12 +267,15 @@ def lock_lips(
         length = float(np.linalg.norm(shift))
         if length > 0:
             shift = shift * float(soft_limit(length, MAX_CORNER_SHIFT * unit)) / length
-        sideways = CORNER_SIDE_SHARE * float(shift @ along) * reach[side]
-        bend[side] = (
-            sideways[:, None] * along + (float(shift @ across) * lift[side])[:, None] * across
-        )
+        sideways, upwards = float(shift @ along) * reach[side], float(shift @ across) * lift[side]
+        bend[side] = sideways[:, None] * along + upwards[:, None] * across
+    bend -= 0.01 * unit * values.get("mouthRaise", 0.0) * across
     start, sigma = LIP_BLEND
     distance = cdist(points, points[list(LIPS)]).min(axis=1) / unit
     weight = np.exp(-((np.maximum(distance - start, 0) / sigma) ** 2))
     moved[:, :2] = weight[:, None] * bend + (1 - weight)[:, None] * moved[:, :2]
     moved[:, 2] *= 1 - weight
+    thin, pout = values.get("upperLipThin", 0.0), values.get("lowerLipPout", 0.0)
+    for pairs, share in ((UPPER_LIP_PAIRS, thin), (LOWER_LIP_PAIRS, -pout)):
+        for outer, inner in pairs:
+            moved[outer, :2] += share * (points[inner] - points[outer])

@@ -10,6 +10,9 @@ from emotalk_core.perception.landmarks.topology import INNER_LIPS, OUTER_LIPS, O
 LIP_OUTLINES = tuple(sorted({*INNER_LIPS, *OUTER_LIPS}))
 RIGHT_LIP_CORNER, LEFT_LIP_CORNER = 61, 291
 INNER_LIP_MIDDLES = ((82, 87), (13, 14), (312, 317))  # upper, lower: where the opening is measured
+# Lips from the person's right to the left, (outer edge, inner edge) without the corners.
+UPPER_LIP_PAIRS = ((40, 80), (39, 81), (37, 82), (0, 13), (267, 312), (269, 311), (270, 310))
+LOWER_LIP_PAIRS = ((91, 88), (181, 178), (84, 87), (17, 14), (314, 317), (405, 402), (321, 318))
 
 RIGHT_EYE_OUTER, LEFT_EYE_OUTER = 33, 263
 # Points that expression hardly moves, spread wide: the pose is fitted on them.

@@ -94,6 +94,20 @@ def test_emotion_branch_leaves_the_resting_face_alone() -> None:
     assert float(offsets.emotion.means.detach().abs().max()) > 0.0
 
 
+def test_neighbours_on_the_circle_differ_smoothly() -> None:
+    model = face_model("branch")
+    angles = torch.linspace(0, 2 * torch.pi, 25)[:-1]
+    ring = []
+    for angle in angles:
+        point = (0.8 * float(torch.cos(angle)), 0.8 * float(torch.sin(angle)))
+        offsets = model.deform(condition(point)).emotion
+        assert offsets is not None
+        ring.append(offsets.means.detach())
+    steps = torch.stack([(a - b).norm() for a, b in zip(ring, [*ring[1:], ring[0]])])
+    assert float(steps.max()) < 3 * float(steps.median())
+    assert float(steps.min()) > 0
+
+
 def test_combined_branch_takes_emotion_itself() -> None:
     model = face_model("combined")
     happy, sad = model.deform(condition((0.7, 0.3))), model.deform(condition((-0.7, -0.3)))

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from emotalk_core.emotion.basis import PersonNeutral, mirrored_landmarks, packaged_basis
-from emotalk_core.emotion.circle import evaluation_points, packaged_circle
+from emotalk_core.emotion.circle import MOUTH_CHANNELS, evaluation_points, packaged_circle
 from emotalk_core.emotion.displacement import DisplacementField, brow_room, fit_pose, soft_limit
 from emotalk_core.emotion.flow import choose_controls, guarded_flow, largest_gain
 from emotalk_core.emotion.geometric import GeometricGenerator
-from emotalk_core.emotion.landmark_sets import BROWS, LIP_OUTLINES
+from emotalk_core.emotion.landmark_sets import BROWS, INNER_LIP_MIDDLES, LIP_OUTLINES
 from emotalk_core.emotion.measures import eye_distance, eye_openings, lip_opening, lip_width
 from emotalk_core.emotion.registry import GENERATORS, create_generator
 from emotalk_core.errors import ConfigError
@@ -67,6 +67,27 @@ def test_lips_keep_their_opening(generator, face, point):
     lips = list(LIP_OUTLINES)
     assert np.linalg.norm(landed[lips] - made.landmarks[lips], axis=1).mean() < 1e-3 * unit
     assert abs(lip_width(made.landmarks) - lip_width(points)) < 0.2
+
+
+@pytest.mark.parametrize("channel", MOUTH_CHANNELS)
+def test_the_mouth_moves_as_a_whole_and_keeps_its_inner_edges(face, channel):
+    points = open_mouth(face)
+    field = DisplacementField(packaged_basis())
+    values = {"mouthRaise": 3.0, "upperLipThin": 0.4, "lowerLipPout": 0.3}
+    moved = field({channel: values[channel]}, points, face.person)[:, :2]
+    inner = [i for pair in INNER_LIP_MIDDLES for i in pair]
+    np.testing.assert_allclose(moved[inner] - moved[inner[0]], 0, atol=0.02)
+    upper, lower = moved[0, 1], moved[17, 1]  # middles of the outer edges, y down
+    unit = eye_distance(points)
+    if channel == "mouthRaise":
+        np.testing.assert_allclose(moved[inner, 1], -0.03 * unit, rtol=0.05)
+        assert upper == pytest.approx(-0.03 * unit, rel=0.05)
+        return
+    np.testing.assert_allclose(moved[inner], 0, atol=0.02)
+    edge, inside = (0, 13) if channel == "upperLipThin" else (17, 14)
+    height = abs(points[edge, 1] - points[inside, 1])
+    grown = upper if channel == "upperLipThin" else lower  # both push down
+    assert grown == pytest.approx(values[channel] * height, rel=0.2)
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -7,6 +7,9 @@ import pandas as pd
 import pytest
 
 from emotalk_core.actor.face_model import landmark_basis
+from emotalk_core.actor.identity import random_identity
+from emotalk_core.actor.performance import ActorSettings, perform, with_emotion
+from emotalk_core.actor.truth import render_performance
 from emotalk_core.media.tables import write_arrays, write_table
 from emotalk_core.perception.emotion.circumplex import (
     CONTEMPT_GAIN,
@@ -26,6 +29,7 @@ from emotalk_core.perception.emotion.reader import (
     subject_rest,
 )
 from emotalk_core.perception.landmarks import topology as tp
+from emotalk_core.perception.landmarks.packaged import FaceMeshLandmarks
 from emotalk_core.perception.tracking.detector_model import DetectorModel
 from emotalk_core.perception.tracking.single_frame import SingleFrameFitter
 
@@ -155,3 +159,43 @@ def test_a_few_calm_frames_are_enough_for_a_reader() -> None:
     assert (valence, arousal) == pytest.approx((0, 0), abs=1e-6)
     assert classes.sum() == pytest.approx(1, abs=1e-4)
     assert EmotionReader.standing_for.startswith("EmoNet")
+
+
+# What an acted emotion adds to speech (FACS predictions, sources in emotion/archetypes.toml)
+ACTED = {
+    "happy": {"mouthSmile": 0.7, "cheekSquint": 0.5},
+    "sad": {"mouthFrown": 0.55, "browInnerUp": 0.6, "eyeBlink": 0.2, "mouthShrugLower": 0.3},
+    "anger": {"browDown": 0.8, "noseSneer": 0.3, "eyeSquint": 0.4, "mouthPress": 0.4},
+}
+MOMENTS = (10, 40, 60)  # frames of the speech
+
+
+@pytest.mark.parametrize("seed", [42, 44, 60], ids=["long hair", "beard", "glasses"])
+def test_happy_is_above_neutral_is_above_sad_and_anger_for_strangers(seed: int) -> None:
+    settings, identity = ActorSettings(seed=seed, seconds=3, size=256), random_identity(seed)
+    spoken = perform(settings, identity)
+    calm = np.zeros((len(spoken.poses), 2), np.float32)
+
+    def played(emotion: str) -> list[np.ndarray]:
+        extra = np.zeros(len(spoken.names), np.float32)
+        for place, name in enumerate(spoken.names):
+            both = name.removesuffix("Left").removesuffix("Right")
+            extra[place] = ACTED.get(emotion, {}).get(both, 0.0)
+        acted = with_emotion(spoken, np.tile(extra, (len(calm), 1)), calm)
+        return [f.rgb for f in render_performance(identity, acted, settings, MOMENTS)]
+
+    with FaceMeshLandmarks(static=True) as detector:
+
+        def seen(pictures: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+            pairs = [(picture, detector.detect(picture)) for picture in pictures]
+            return [(picture, points) for picture, points in pairs if points is not None]
+
+        neutral = seen(played("neutral"))
+        with EmotionReader.from_neutral_frames(*zip(*neutral)) as reader:
+            mean = {
+                name: np.mean([reader.read(*pair)[:2] for pair in seen(played(name))], axis=0)
+                for name in ACTED
+            }
+    assert mean["happy"][0] > 0.3
+    assert mean["sad"][0] < -0.1 and mean["anger"][0] < -0.1
+    assert mean["anger"][1] > mean["sad"][1]
