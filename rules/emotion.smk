@@ -17,7 +17,8 @@ rule train_glef:
         ENV
     threads: CONFIG["threads"]["glef"]
     resources:
-        mem_mb=memory(4000),
+        # 5 GB measured at 1024 px with one frame a step; batches are larger
+        mem_mb=memory(16000 if CONFIG["glef"]["networks"] == "published" else 4000),
     params:
         settings=settings("glef"),
         weights=weights("glef"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -117,6 +118,10 @@ class LipMapping(nn.Module):
         super().__init__()
         fan_in = lip_dim + latent_dim
         self.latent_net = style_networks(n_styles(size), fan_in, latent_dim, hidden)
+        for network in self.latent_net:  # d_l begins at zero: a random one disturbs the whole face
+            last = cast(nn.Sequential, network)[-1]
+            for parameter in last.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(
         self, latents: Float[Tensor, "B L D"], lips: Float[Tensor, "B Z"]

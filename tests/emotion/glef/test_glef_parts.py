@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import resources
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +14,7 @@ from emotalk_core.emotion.glef.critics import Critics
 from emotalk_core.emotion.glef.inversion import invert_by_optimisation
 from emotalk_core.emotion.glef.lips import (
     LIPS,
+    LipMapping,
     draw_heatmaps,
     heatmap_points,
     lip_rectangle,
@@ -24,7 +28,9 @@ from emotalk_core.emotion.glef.model import (
     build_emotion,
     build_generator,
 )
+from emotalk_core.emotion.glef.networks import TINY_KIND
 from emotalk_core.emotion.glef.settings import GlefSettings
+from emotalk_core.media.checkpoints import load_checkpoint
 from emotalk_core.perception.landmarks.topology import LEFT_EYE, LIP_CORNERS, RIGHT_EYE
 from tests.emotion.conftest import DrawnFace
 
@@ -136,6 +142,8 @@ def test_weights_are_those_of_the_paper() -> None:
 def test_what_is_trained(lip_branch: bool) -> None:
     torch.manual_seed(0)
     model = LipAlignedGenerator(build_generator(TINY), build_emotion(TINY), TINY, lip_branch)
+    for parameter in model.lip_mapping.parameters():  # d_l begins at zero
+        torch.nn.init.normal_(parameter, std=0.1)
     parts = {name.split(".")[0] for name in model.trained_parameters()}
     lips = {"lip_encoder", "lip_mapping"}
     assert parts == ({"generator"} | lips if lip_branch else {"generator"})
@@ -148,6 +156,23 @@ def test_what_is_trained(lip_branch: bool) -> None:
     assert bool(face.lip_offset.any()) == lip_branch
     expected = latents + model.emotion(latents, torch.tensor([[0.5, 0.0], [0.0, 0.5]]))
     assert torch.equal(face.emotional, expected)
+
+
+def test_the_lip_offset_begins_at_nothing_and_learns() -> None:
+    mapping = LipMapping(TINY.size, TINY.lip_dim, TINY.style_dim, TINY.hidden)
+    latents, lips = torch.randn(2, 10, TINY.style_dim), torch.randn(2, TINY.lip_dim)
+    offset = mapping(latents, lips)
+    assert not offset.any()
+    (offset - 1).square().sum().backward()
+    assert all(p.grad is not None for p in mapping.parameters())
+    assert any(p.grad.any() for p in mapping.parameters() if p.grad is not None)
+
+
+def test_the_packaged_networks_carry_their_model_card() -> None:
+    file = resources.files("emotalk_core.emotion.glef") / "data/tiny.safetensors"
+    _, card = load_checkpoint(Path(str(file)), TINY_KIND)
+    assert {"data", "use", "licence", "budget", "losses"} <= set(card)
+    assert set(card["losses"]) == {"landmarks", "emotion", "identity", "pairs"}
 
 
 def test_published_shape_has_the_papers_widths() -> None:
