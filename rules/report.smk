@@ -17,6 +17,8 @@ rule write_report:
         render_tables=[
             f"{SUBJECT}/renders/{m}/{s}.csv" for m in METHODS for s in SCENARIOS
         ],
+        speeds=[f"{SUBJECT}/benchmarks/speed_{m}.csv" for m in METHODS],
+        terms=[f"{SUBJECT}/scores/{m}.npz" for m in (*METHODS, "baselines")],
         driving=driving_sounds("cross_audio"),
         emotion_audio=driving_sounds("emotion")[0],
     output:

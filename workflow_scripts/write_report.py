@@ -17,6 +17,8 @@ with stage(snakemake) as job:
         checkpoints=checkpoints,
         cameras=job.input("cameras"),
         logs=logs,
+        speeds=job.inputs("speeds"),
+        terms=job.inputs("terms"),
         clip_audio={path.stem: path for path in job.inputs("driving")},
         emotion_audio=job.input("emotion_audio"),
         training_logs={

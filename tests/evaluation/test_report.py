@@ -20,6 +20,7 @@ from emotalk_core.emotion.circle import evaluation_points
 from emotalk_core.errors import ArtifactError
 from emotalk_core.evaluation.baselines import chance_rows, points_table
 from emotalk_core.evaluation.drawing import error_map, overlay_labels, spread
+from emotalk_core.evaluation.frame_terms import FrameTerms, write_terms
 from emotalk_core.evaluation.quality.checks import QualitySettings
 from emotalk_core.evaluation.quality.stage import check_quality
 from emotalk_core.evaluation.report.curves import matched, training_series
@@ -33,8 +34,8 @@ from emotalk_core.evaluation.tables.build import (
     paper_shaped_tables,
     read_points,
 )
-from emotalk_core.media.tables import read_manifest, write_rows
-from emotalk_core.types.metrics import METRIC_COLUMNS, MetricRow
+from emotalk_core.media.tables import read_manifest, write_rows, write_table
+from emotalk_core.types.metrics import METRIC_COLUMNS, SPEED_COLUMNS, MetricRow
 
 from .conftest import N_FRAMES, N_TRAIN, TinySubject
 
@@ -187,11 +188,9 @@ def page(
     )
     points = points_table(read_manifest(tiny["manifest"]))
     many = points.loc[points.index.repeat(5)].reset_index(drop=True)
-    renders = [
-        tiny.add_render("self_reconstruction", tiny.frames[N_TRAIN:], own)[0],
-        tiny.add_render("cross_audio", tiny.frames[N_TRAIN:], own.assign(clip="audio"))[0],
-        tiny.add_render("emotion", tiny.frames[: len(many)], many)[0],
-    ]
+    tiny.add_render("self_reconstruction", tiny.frames[N_TRAIN:], own)
+    tiny.add_render("cross_audio", tiny.frames[N_TRAIN:], own.assign(clip="audio"))
+    tiny.add_render("emotion", tiny.frames[: len(many)], many)
     rows = [row("emotalk", "psnr_full", 31.25), *chance_rows("tiny")]
     rows.append(row("emotalk", "lip_r", 0.8, evaluator="mesh", reference=False))
     emotion = {"scenario": "emotion", "evaluator": "reader", "reference": False}
@@ -200,27 +199,61 @@ def page(
         rows.append(row("emotalk", "a_read", 0.0, **{**emotion, "clip": clip}))
         rows.append(row("emotalk", "e_share_sad", 1.0, **{**emotion, "clip": clip}))
     write_rows(tiny.folder / "metrics.csv", rows)
-    quality = {"quality_json": tiny.folder / "quality.json", "quality_png": tiny.folder / "q.png"}
     names = ("manifest", "video", "track", "regions", "alpha", "torso", "normals")
     tables = ("action_units", "valence_arousal", "speech")
-    check_quality(**tiny.paths(*names, *tables), **quality, settings=QualitySettings())
+    check_quality(**tiny.paths(*names, *tables), **quality(tiny), settings=QualitySettings())
+    speed = ("tiny", "emotalk", "emotion", 31.5, 20, "cpu", "cpu", 1, 256, 256, 9000)
+    write_table(tiny.folder / "speed.csv", pd.DataFrame([speed], columns=list(SPEED_COLUMNS)))
+    distances = {"sync_d@sync": 1 + np.abs(np.linspace(-1, 1, 31))[None].repeat(4, axis=0)}
+    terms = FrameTerms(np.array(["test"] * 4), np.arange(4), distances)
+    found = {("emotalk", "self_reconstruction"): terms, ("emotalk", "cross_audio"): terms}
+    write_terms(tiny.folder / "emotalk.npz", found)
+    write_page(tiny, tiny.folder)
+    return (tiny.folder / "report.html").read_text(encoding="utf-8"), tiny
+
+
+def quality(tiny: TinySubject) -> dict[str, Path]:
+    return {"quality_json": tiny.folder / "quality.json", "quality_png": tiny.folder / "q.png"}
+
+
+def write_page(tiny: TinySubject, folder: Path) -> None:
+    """The report of the tiny subject's files as they lie there."""
+    renders = (tiny.folder / "renders").rglob("*.mkv")
     files = SubjectFiles(
         **tiny.paths("manifest", "video", "audio"),
         metrics=tiny.folder / "metrics.csv",
-        **quality,
-        renders={"emotalk": {v.stem: RenderFiles(v, v.with_suffix(".csv")) for v in renders}},
+        **quality(tiny),
+        renders={
+            "emotalk": {v.stem: RenderFiles(v, v.with_suffix(".csv")) for v in sorted(renders)}
+        },
         clip_audio={"audio": tiny["audio"]},
         emotion_audio=tiny["audio"],
         training_logs={"emotalk face": tiny.folder / "absent.log"},
+        speeds=[tiny.folder / "speed.csv"],
+        terms=[tiny.folder / "emotalk.npz"],
     )
     write_report(
         subjects=["tiny"],
         files={"tiny": files},
-        report=tiny.folder / "report.html",
-        picture=tiny.folder / "report.png",
+        report=folder / "report.html",
+        picture=folder / "report.png",
         settings=SETTINGS,
     )
-    return (tiny.folder / "report.html").read_text(encoding="utf-8"), tiny
+
+
+def test_the_same_files_give_the_same_bytes(page: tuple[str, TinySubject], tmp_path: Path) -> None:
+    """Page, videos inside it and picture; times of stages and frames come from files too."""
+    _, tiny = page
+    write_page(tiny, tmp_path)
+    for name in ("report.html", "report.png"):
+        assert (tmp_path / name).read_bytes() == (tiny.folder / name).read_bytes(), name
+
+
+def test_speeds_and_sync_curves_are_shown(page: tuple[str, TinySubject]) -> None:
+    text, _ = page
+    assert re.search(r"<td>31.5</td><td>256.256</td><td>9,000</td><td>cpu</td>", text)
+    assert "sound shifted by, ms" in text
+    assert text.count("distance of lips and sound</text>") == 2
 
 
 def test_the_page_is_whole_offline_and_labelled(page: tuple[str, TinySubject]) -> None:

@@ -1,4 +1,4 @@
-"""Structural similarity of the whole frame and the head: two pictures in, -1..1 out."""
+"""Structural similarity of whole frame, head and mouth: two pictures in, -1..1 out."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _mean_inside(values: Float[np.ndarray, "h w"], mask: Bool[np.ndarray, "H W"]
     return float(values[inside].mean()) if inside.any() else float("nan")
 
 
-@functools.lru_cache(maxsize=1)  # whole frame and head read the same map, which is the costly part
+@functools.lru_cache(maxsize=1)  # all three read the same map, which is the costly part
 def _frame_map(frame: FrameEvidence) -> Float[np.ndarray, "h w"]:
     assert frame.source is not None
     return ssim_map(frame.render, frame.source)
@@ -80,10 +80,20 @@ def _head(frame: FrameEvidence) -> Terms | None:
     return (_mean_inside(_frame_map(frame), frame.head),)
 
 
+def _mouth(frame: FrameEvidence) -> Terms | None:
+    if frame.source is None or frame.mouth_box is None:
+        return None
+    y0, y1, x0, x1 = frame.mouth_box
+    inside = np.zeros(frame.source.shape[:2], bool)
+    inside[y0:y1, x0:x1] = True
+    return (_mean_inside(_frame_map(frame), inside),)
+
+
 METRICS = tuple(
     Metric(name, terms, mean_term, "image", PIXEL_SCENARIOS, "higher", "", meaning)
     for name, terms, meaning in (
         ("ssim_full", _full, "SSIM of the whole frame (window 11, sigma 1.5)"),
         ("ssim_head", _head, "mean of the SSIM map inside the dilated head mask"),
+        ("ssim_mouth", _mouth, "mean of the SSIM map inside a box around the mouth"),
     )
 )

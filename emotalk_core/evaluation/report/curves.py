@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +45,17 @@ def matched(
     spread = np.nanstd(expected)
     scale = np.nanstd(measured) / spread if spread > 0 else 0.0
     return (expected - np.nanmean(expected)) * scale + np.nanmean(measured)
+
+
+def sync_chart(lips: Mapping[str, Float[np.ndarray, "T S"]], description: str) -> str:
+    """Mean distance of lips and sound over the shift of the sound, one line for each name."""
+    lines = []
+    for name, distances in lips.items():
+        seen = distances[np.isfinite(distances).all(axis=1)]
+        if len(seen):
+            shifts = (np.arange(seen.shape[1]) - seen.shape[1] // 2) * 1000 / FPS
+            lines.append(Line(name, shifts, seen.mean(axis=0)))
+    return line_chart(lines, "sound shifted by, ms", "distance of lips and sound", description)
 
 
 def training_series(log: Path) -> dict[str, tuple[list[float], list[float]]]:

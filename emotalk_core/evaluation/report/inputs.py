@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,6 +58,8 @@ class SubjectFiles:
         training_logs: "emotalk face" -> log of that training stage; read where it exists.
         logs: folder of the stages' logs (times, memory); None leaves them out.
         checkpoints: method -> its finished avatar; with `cameras` its Gaussians are shown.
+        speeds: tables of frames a second; none leaves them out.
+        terms: scores/*.npz with the sync distances of every frame; none leaves that curve out.
     """
 
     manifest: Path
@@ -73,6 +75,8 @@ class SubjectFiles:
     logs: Path | None = None
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
     cameras: Path | None = None
+    speeds: Sequence[Path] = ()
+    terms: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from emotalk_core.emotion.circle import CLASSES
 from emotalk_core.evaluation.audio_lips import fit_lip_ridge, frame_features
 from emotalk_core.evaluation.drawing import error_map, spread
 from emotalk_core.evaluation.face_points import lid_opening
+from emotalk_core.evaluation.frame_terms import read_terms
 from emotalk_core.evaluation.frames import mouth_box
 from emotalk_core.evaluation.metrics.base import CROSS, EMOTION, SELF
 from emotalk_core.evaluation.readers import LandmarkReader
@@ -24,6 +25,7 @@ from emotalk_core.evaluation.report.curves import (
     lip_chart,
     lip_openings,
     matched,
+    sync_chart,
     training_chart,
 )
 from emotalk_core.evaluation.report.gaussian_views import gaussian_views, stage_strips
@@ -44,7 +46,13 @@ from emotalk_core.evaluation.report.pictures import (
 from emotalk_core.evaluation.report.plots import emotion_plane
 from emotalk_core.evaluation.report.stage_times import StageTime, stage_times
 from emotalk_core.evaluation.scoring import target_label
-from emotalk_core.evaluation.tables.build import ReadPoint, method_order, read_points
+from emotalk_core.evaluation.tables.build import (
+    ReadPoint,
+    method_name,
+    method_order,
+    read_points,
+)
+from emotalk_core.evaluation.tables.stage import join_speeds
 from emotalk_core.media.atomic import read_json
 from emotalk_core.media.audio import read_audio
 from emotalk_core.media.tables import read_manifest, read_table
@@ -61,6 +69,7 @@ GRID_COLUMNS = 4  # of the 12-emotion video
 GRID_SIDE = 160  # px of one emotion in the video
 FIT_FRAMES = 40  # with a face; with fewer the page draws no expected lips
 MAX_SPEECH_CLIPS = 3  # cross-audio videos on the page
+SYNC_TERMS = "sync_d@sync"  # in scores/*.npz: distances at every shift
 
 
 @dataclass(frozen=True)
@@ -96,6 +105,7 @@ class SubjectPage:
     stage_strips: list[tuple[str, str]] = field(default_factory=list)
     n_gaussians: int = 0
     stage_times: list[StageTime] = field(default_factory=list)
+    speeds: list[dict[str, Any]] = field(default_factory=list)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -333,6 +343,7 @@ def build_page(
         quality_picture="",
         metrics=metrics.assign(clip=metrics["clip"].astype(str)),
         stage_times=stage_times(files.logs),
+        speeds=[_text_keys(row) for row in join_speeds(files.speeds).to_dict("records")],
     )
     page.quality_picture = _picture_file(files.quality_png)
     circle, pairs = None, None
@@ -357,11 +368,37 @@ def build_page(
     if sheets:
         page.sheet = sheets[0] if len(sheets) == 1 else stack(sheets[0], sheets[1])
         page.hero = image_address(page.sheet)
-    for title, log in sorted(files.training_logs.items()):
+    _sync_curves(page, files.terms)
+    for title, log in files.training_logs.items():
         chart = training_chart(title, log) if log.exists() else ""
         if chart:
             page.training_charts.append((title, chart))
     return page
+
+
+def _text_keys(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(key): value for key, value in row.items()}
+
+
+def _sync_curves(page: SubjectPage, tables: Sequence[Path]) -> None:
+    """Lips against sound at every shift: held-out frames of each method, each other speech."""
+    held_out: dict[str, np.ndarray] = {}
+    other: dict[str, np.ndarray] = {}
+    for path in tables:
+        for (method, scenario), entry in read_terms(path).items():
+            distances = entry.terms.get(SYNC_TERMS)
+            if distances is not None and scenario == SELF:
+                held_out[method] = distances
+            elif distances is not None and scenario == CROSS and not other:
+                other = {name: distances[entry.clips == name] for name in np.unique(entry.clips)}
+    shown = [m for m in method_order(sorted(held_out)) if m != "nearest_pose"]
+    lines = {method_name(m): held_out[m] for m in shown}
+    for title, found in (("Held-out frames", lines), ("Other speech", other)):
+        chart = sync_chart(found, f"{title}: distance of lips and sound by shift of the sound")
+        if chart:
+            page.lip_charts.append(
+                (f"{title}: how far lips and sound are apart when the sound is shifted", chart)
+            )
 
 
 def _picture_file(path: Path) -> str:

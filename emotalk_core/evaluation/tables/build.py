@@ -35,6 +35,7 @@ METRIC_NAMES = {
     "psnr_mouth": "PSNR mouth",
     "ssim_full": "SSIM",
     "ssim_head": "SSIM head",
+    "ssim_mouth": "SSIM mouth",
     "lpips": "LPIPS",
     "pyramid_distance": "pyramid distance",
     "lmd": "LMD",
@@ -70,10 +71,10 @@ T1 = (
     "aue_l",
 )  # fmt: skip
 T1_DETAIL = (
-    "psnr_head", "psnr_mouth", "ssim_head", "lip_r", "lip_amplitude", "lid_r", "sharpness",
-    "flicker", "neck_seam", "pose_jitter", "identity",
+    "psnr_head", "psnr_mouth", "ssim_head", "ssim_mouth", "lip_r", "lip_amplitude", "lid_r",
+    "sharpness", "flicker", "neck_seam", "pose_jitter", "identity",
 )  # fmt: skip
-T1_H264 = ("psnr_full", "psnr_head", "psnr_mouth", "ssim_full", "ssim_head", "lpips")
+T1_H264 = ("psnr_full", "psnr_head", "psnr_mouth", "ssim_full", "ssim_head", "ssim_mouth", "lpips")
 T2 = (*SYNC, "lip_audio_r")
 T2_ALL = ("pose_jitter", "neck_seam", "identity")
 T3 = (
