@@ -3,21 +3,27 @@
 PARSING = "results/common/parsing"
 
 
-# Pictures of random actors with exact labels, 34 people each.
+# Pictures of random actors with exact labels; of mouths, only a window of larger pictures is kept.
 rule render_lessons:
     output:
-        lessons=temp(f"{PARSING}/lessons_{{part}}.npz"),
+        lessons=temp(f"{PARSING}/lessons_{{task}}_{{part}}.npz"),
     log:
-        "results/common/logs/render_lessons_{part}.log",
+        "results/common/logs/render_lessons_{task}_{part}.log",
     conda:
         ENV
     threads: 1
     resources:
         mem_mb=memory(3000),
     params:
-        identities=34,
-        frames=9,  # of each person
-        size=320,  # px
+        # people, pictures of each, px of a picture, px around the mouth that are kept
+        identities=lambda wildcards: {"head_parts": 34, "mouth_parts": 60}[
+            wildcards.task
+        ],
+        frames=lambda wildcards: {"head_parts": 9, "mouth_parts": 10}[wildcards.task],
+        size=lambda wildcards: {"head_parts": 320, "mouth_parts": 640}[wildcards.task],
+        window=lambda wildcards: {"head_parts": None, "mouth_parts": 240}[
+            wildcards.task
+        ],
     script:
         "../workflow_scripts/render_lessons.py"
 
@@ -25,7 +31,11 @@ rule render_lessons:
 # The result is copied to emotalk_core/perception/parsing/data/ by hand, after a look (docs/regions.md).
 rule train_parser:
     input:
-        lessons=expand(f"{PARSING}/lessons_{{part}}.npz", part=[1, 2]),
+        lessons=lambda wildcards: expand(
+            f"{PARSING}/lessons_{{task}}_{{part}}.npz",
+            task=wildcards.task,
+            part={"head_parts": [1, 2], "mouth_parts": [1]}[wildcards.task],
+        ),
     output:
         weights=f"{PARSING}/{{task}}.safetensors",
     log:
@@ -36,7 +46,7 @@ rule train_parser:
     resources:
         mem_mb=memory(3000),
     params:
-        steps=lambda wildcards: {"head_parts": 900, "mouth_parts": 1300}[wildcards.task],
+        steps=lambda wildcards: {"head_parts": 900, "mouth_parts": 1000}[wildcards.task],
         seed=SEED,
     script:
         "../workflow_scripts/train_parser.py"

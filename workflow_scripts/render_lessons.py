@@ -11,4 +11,5 @@ with stage(snakemake) as job:
         identities=job.params.identities,
         frames=job.params.frames,
         size=job.params.size,
+        window=job.params.window,
     )

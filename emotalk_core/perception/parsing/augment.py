@@ -42,6 +42,9 @@ LIP_LIGHT, LIP_TINT = (
     0.06,
 )  # log steps between the upper and the lower lip, and from end to end
 UNEVEN, UNEVEN_TINT = 0.15, 0.06  # log steps of light and colour over the picture
+# The camera's pixels against the crop's, and how often a clip has the crop's own; compression comes
+# before the crop is enlarged, as in a video
+SMALLER, WHOLE_SHARE, COMPRESSED_SHARE = (0.35, 1.0), 0.3, 0.7
 
 
 def random_transform(
@@ -153,7 +156,7 @@ def _glasses(
 def _camera(
     crop: Float32[np.ndarray, "S S 3"], rng: np.random.Generator
 ) -> UInt8[np.ndarray, "S S 3"]:
-    """Uneven light, gamma, white balance, blur, loss of resolution, grain, compression."""
+    """Uneven light, gamma, white balance, loss of resolution, blur, grain, compression."""
     size = len(crop)
     cells = int(rng.integers(2, 7))
     shade = np.exp(
@@ -163,18 +166,17 @@ def _camera(
     tint = np.exp(rng.normal(0, 0.05, 3) + rng.normal(0, 0.15)).astype(np.float32)
     level = np.clip(crop * shade * tint, 0, 255) / 255
     level = level ** np.float32(np.exp(rng.normal(0, 0.2)))
-    if rng.random() < 0.4:
-        small = max(int(size * rng.uniform(0.35, 0.9)), 8)
+    small = size if rng.random() < WHOLE_SHARE else max(int(size * rng.uniform(*SMALLER)), 8)
+    if small < size:
         level = cv2.resize(level, (small, small), interpolation=cv2.INTER_AREA)
-        level = cv2.resize(level, (size, size), interpolation=cv2.INTER_CUBIC)
     if rng.random() < 0.4:
-        level = cv2.GaussianBlur(level, (0, 0), rng.uniform(0.3, 1.2))
+        level = cv2.GaussianBlur(level, (0, 0), rng.uniform(0.3, 1.2) * small / size)
     level = level * 255 + rng.normal(0, rng.uniform(0, 6), level.shape)
     picture = np.clip(level, 0, 255).astype(np.uint8)
-    if rng.random() < 0.5:
+    if rng.random() < COMPRESSED_SHARE:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))]
         picture = cv2.imdecode(cv2.imencode(".jpg", picture, quality)[1], cv2.IMREAD_COLOR)
-    return picture
+    return cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
 def learner_view(

@@ -28,7 +28,7 @@ class CropPlan:
 
 
 HEAD_CROP = CropPlan(size=96, side=0.32, centre=(0.0, -0.03))  # hair to collar
-MOUTH_CROP = CropPlan(size=64, side=0.08, centre=None)  # wide open mouths and their corners
+MOUTH_CROP = CropPlan(size=96, side=0.08, centre=None)  # wide open mouths and their corners
 
 
 def to_canonical(landmarks: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, "2 3"]:

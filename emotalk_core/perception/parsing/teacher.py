@@ -1,4 +1,4 @@
-"""Seeds in; pictures of random actors with exact labels, normals and found landmarks out."""
+"""Seeds in; pictures of random actors with exact labels and found landmarks out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Int8, UInt8
+from jaxtyping import Float32, UInt8
 
 from emotalk_core.actor.face_model import load_face_model
 from emotalk_core.actor.identity import random_identity
@@ -18,6 +18,7 @@ from emotalk_core.actor.visemes import VISEMES
 from emotalk_core.media.atomic import atomic_path
 from emotalk_core.media.progress import Progress
 from emotalk_core.perception.landmarks import create_detector
+from emotalk_core.perception.landmarks import topology as tp
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,6 @@ PITCH, YAW, ROLL = np.radians([8.0, 14.0, 6.0])
 SWAY = 0.02  # metres
 # How often a frame has each kind of mouth; the rest speaks at random
 CLOSED_SHARE, WIDE_SHARE = 0.15, 0.2
-NORMAL_STEPS = 127.0  # int8 levels of a unit normal
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,20 @@ class Lesson:
 
     Attributes:
         rgb: [S,S,3]. labels: [S,S] numbers of `types.regions`.
-        normals: [S,S,3] camera axes, times 127.
-        landmarks: [478,2] px as the detector found them; truth: as they are.
+        landmarks: [478,2] px as the detector found them.
     """
 
     rgb: UInt8[np.ndarray, "S S 3"]
     labels: UInt8[np.ndarray, "S S"]
-    normals: Int8[np.ndarray, "S S 3"]
     landmarks: Float32[np.ndarray, "478 2"]
-    truth: Float32[np.ndarray, "478 2"]
+
+    def around_mouth(self, window: int) -> Lesson:
+        """A square of `window` px around the lips (moved inside the picture)."""
+        middle = self.landmarks[list(tp.OUTER_LIPS)].mean(axis=0)
+        x, y = np.clip(np.round(middle - window / 2), 0, len(self.rgb) - window).astype(int)
+        part = (slice(y, y + window), slice(x, x + window))
+        moved = self.landmarks - np.array([x, y], np.float32)
+        return Lesson(self.rgb[part].copy(), self.labels[part].copy(), moved)
 
 
 def random_expression(
@@ -108,16 +113,26 @@ def lessons(seed: int, identities: int, frames: int, size: int) -> Iterator[Less
                 found = detector.detect(drawn.rgb)
                 if found is None:
                     continue
-                normals = np.round(drawn.normals * NORMAL_STEPS).astype(np.int8)
-                yield Lesson(drawn.rgb, drawn.labels, normals, found[:, :2], drawn.landmarks[:, :2])
+                yield Lesson(drawn.rgb, drawn.labels, found[:, :2])
 
 
-def write_lessons(path: Path, *, seed: int, identities: int, frames: int, size: int) -> None:
-    """All lessons as stacked arrays in one `.npz` (keys: the fields of `Lesson`)."""
+def write_lessons(
+    path: Path, *, seed: int, identities: int, frames: int, size: int, window: int | None = None
+) -> None:
+    """All lessons as stacked arrays in one `.npz` (keys: the fields of `Lesson`).
+
+    Args:
+        path: written.
+        seed: as of `lessons`.
+        identities: the same.
+        frames: the same.
+        size: the same.
+        window: px around the mouth that are kept; None: the whole picture.
+    """
     steps = Progress("lessons", identities * frames, logger)
     found = []
     for lesson in lessons(seed, identities, frames, size):
-        found.append(lesson)
+        found.append(lesson if window is None else lesson.around_mouth(window))
         steps.step()
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **{key: np.stack([getattr(v, key) for v in found]) for key in FIELDS})
