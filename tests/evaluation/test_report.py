@@ -6,8 +6,10 @@ import base64
 import html.parser
 import io
 import math
+import os
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -293,31 +295,84 @@ def test_stage_times_are_the_ends_of_the_logs(tmp_path: Path) -> None:
     assert stage_times(None) == []
 
 
-def test_a_browser_opens_the_page_without_errors(page: tuple[str, TinySubject]) -> None:
-    """Nothing is loaded, nothing complains, videos play, nothing is wider than a phone."""
+@dataclass
+class Opened:
+    """What a real browser makes of a page.
+
+    Attributes:
+        problems: console errors and addresses that were asked for.
+        played: whether each video moves.
+        width: px that the page takes.
+        plots: dots in the valence-arousal plane.
+        focused: tag that the first press of Tab reaches.
+        picture: the whole page.
+    """
+
+    problems: list[str]
+    played: list[bool]
+    width: int
+    plots: int
+    focused: str
+    picture: Image.Image
+
+
+def opened(report: Path, width: int, scheme: str) -> Opened:
+    """Open a page in Chromium; skips where there is none."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("no chromium on the PATH (Debian: apt-get install chromium)")
-    _, tiny = page
     problems: list[str] = []
     with playwright.sync_playwright() as driver:
         flags = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
         browser = driver.chromium.launch(executable_path=chromium, args=flags)
-        tab = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme="dark")
+        tab = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
         tab.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
         tab.on("pageerror", lambda e: problems.append(str(e)))
         tab.on("request", lambda r: problems.append(r.url) if r.url[:4] == "http" else None)
-        tab.goto((tiny.folder / "report.html").as_uri())
+        tab.goto(report.as_uri())
+        picture = Image.open(io.BytesIO(tab.screenshot(full_page=True))).convert("RGB")
         played = tab.evaluate(PLAY_ALL)
-        width = tab.evaluate("document.documentElement.scrollWidth")
+        taken = tab.evaluate("document.documentElement.scrollWidth")
         plots = tab.evaluate("document.querySelectorAll('svg .read').length")
         tab.keyboard.press("Tab")
         focused = tab.evaluate("document.activeElement.tagName")
         browser.close()
-    assert problems == []
-    assert len(played) == 15 and all(played), "every video moves"
-    assert width <= 390 and plots == 12 and focused == "A"
+    return Opened(problems, played, taken, plots, focused, picture)
+
+
+def test_a_browser_opens_the_page_without_errors(page: tuple[str, TinySubject]) -> None:
+    """Nothing is loaded, nothing complains, videos play, nothing is wider than a phone."""
+    seen = opened(page[1].folder / "report.html", 390, "dark")
+    assert seen.problems == []
+    assert len(seen.played) == 15 and all(seen.played), "every video moves"
+    assert seen.width <= 390 and seen.plots == 12 and seen.focused == "A"
+
+
+def test_a_whole_page_is_kept_as_a_picture() -> None:
+    """A finished page stands the same test, and its picture goes to the docs (docs/metrics.md)."""
+    if "EMOTALK_REPORT" not in os.environ:
+        pytest.skip("EMOTALK_REPORT names no finished page")
+    report = Path(os.environ["EMOTALK_REPORT"]).resolve()
+    desk, phone = opened(report, 1280, "light"), opened(report, 390, "dark")
+    for seen, width in ((desk, 1280), (phone, 390)):
+        assert seen.problems == [] and all(seen.played) and seen.width <= width and seen.plots == 12
+    if "EMOTALK_PICTURE" in os.environ:
+        keep_picture(Path(os.environ["EMOTALK_PICTURE"]), desk.picture, phone.picture)
+
+
+def keep_picture(path: Path, desk: Image.Image, phone: Image.Image, high: int = 2400) -> None:
+    """Two pieces of the desktop page and two of the phone's beside each other, a third as large."""
+    pieces = [(desk, 0), (desk, 1.85 * high), (phone, 0), (phone, 2.55 * high)]
+    crops = [p.crop((0, int(top), p.width, int(top) + high)) for p, top in pieces]
+    gap = 30
+    sheet = Image.new("RGB", (sum(c.width + gap for c in crops) - gap, high), "#9a9a96")
+    left = 0
+    for crop in crops:
+        sheet.paste(crop, (left, 0))
+        left += crop.width + gap
+    size = (round(sheet.width / 2.2), round(high / 2.2))
+    sheet.resize(size, Image.Resampling.LANCZOS).save(path, quality=78, optimize=True)
 
 
 def test_readings_are_joined_with_their_points(page: tuple[str, TinySubject]) -> None:
