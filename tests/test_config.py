@@ -31,7 +31,7 @@ READERS = {
     ("glef",): "emotion.glef.settings:GlefSettings",
     ("sync_expert",): "training.sync_expert:SyncSettings",
     ("sync_loss",): "training.settings:SyncLossSettings",
-    ("pixel_sync_expert",): "training.pixel_sync_expert:PictureSettings",
+    ("pixel_sync_expert",): "training.sync_expert:SyncSettings",
     ("training", "mouth"): "training.settings:TrainingSettings",
     ("training", "face"): "training.settings:TrainingSettings",
     ("training", "emotion"): "training.settings:TrainingSettings",

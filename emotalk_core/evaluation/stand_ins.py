@@ -7,6 +7,7 @@ from importlib import import_module
 from emotalk_core.evaluation.audio_lips import RIDGE_ID, RIDGE_STANDING_FOR
 from emotalk_core.evaluation.evaluators import PACKAGED
 from emotalk_core.media.weight_files import open_network
+from emotalk_core.speech.features.ave import prefixed
 from emotalk_core.weights import (
     MISSING,
     STAND_IN,
@@ -19,7 +20,7 @@ from emotalk_core.weights import (
 )
 
 UNUSABLE = "unusable"
-ALWAYS_STOPS = ("ave",)  # features have no stand-in while they are read: such a run has no page
+CONVERTED = {"ave": prefixed}  # names of the file to names of the network, where they differ
 # Weight file -> the task whose packaged part it takes the place of.
 TASK_OF = {
     "bisenet": "regions",
@@ -59,10 +60,11 @@ def _entry(task: str, used: str, stands_for: str, file: tuple[str, str] | None) 
 def loads(name: str) -> bool:
     """Whether a file that nobody has a hash of fits its network; the jobs asked the same."""
     entry = known_weights(name)
-    if state_of(entry) != UNVERIFIED or name in ALWAYS_STOPS:
+    if state_of(entry) != UNVERIFIED:
         return True
     module, _, kind = entry.network.partition(":")
-    return open_network(name, getattr(import_module(module), kind), STAND_IN) is not None
+    build = getattr(import_module(module), kind)
+    return open_network(name, build, STAND_IN, CONVERTED.get(name)) is not None
 
 
 def _packaged(speech_extractor: str) -> list[tuple[str, str, str]]:

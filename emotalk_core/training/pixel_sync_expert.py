@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,25 +28,15 @@ from emotalk_core.speech.sync.picture_training import PictureClip, train_picture
 from emotalk_core.speech.sync.reading import sound_codes
 from emotalk_core.speech.sync.sounds import LOGMEL, hear
 from emotalk_core.speech.sync.training import SyncTraining
-from emotalk_core.training.sync_expert import TAUGHT_SHARE, lip_motion, true_distance
+from emotalk_core.training.sync_expert import (
+    TAUGHT_SHARE,
+    SyncSettings,
+    lip_motion,
+    true_distance,
+)
 from emotalk_core.training.targets import fill_mouth, mouth_colour
 
 LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class PictureSettings:
-    """Config block `pixel_sync_expert`.
-
-    Attributes:
-        steps: of the training.
-        batch: seconds of speech per step.
-        learning_rate: highest rate.
-    """
-
-    steps: int = 200
-    batch: int = 8
-    learning_rate: float = 2e-3
 
 
 def adapt_pixel_sync_expert(
@@ -60,7 +49,7 @@ def adapt_pixel_sync_expert(
     audio: Path,
     sync_expert: Path,
     expert: Path,
-    settings: PictureSettings,
+    settings: SyncSettings,
     seed: int,
     threads: int,
 ) -> None:
@@ -128,7 +117,7 @@ def pairs(
 
 
 def adapt_pictures(
-    clip: PictureClip, teacher: SubjectExpert, n_train: int, settings: PictureSettings, seed: int
+    clip: PictureClip, teacher: SubjectExpert, n_train: int, settings: SyncSettings, seed: int
 ) -> SubjectPictures:
     """A pixel expert of a person's first frames; the rest of them tells the true distance."""
     n_taught = round(TAUGHT_SHARE * n_train)

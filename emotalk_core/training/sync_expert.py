@@ -41,7 +41,7 @@ USUAL_DISTANCE = 0.97  # of true lips that an adapted expert has not seen (two r
 
 @dataclass(frozen=True)
 class SyncSettings:
-    """Config block `sync_expert`.
+    """Config blocks `sync_expert` and `pixel_sync_expert`.
 
     Attributes:
         steps: of the adaptation.

@@ -38,7 +38,7 @@ from emotalk_core.speech.sync.lip_pictures import mouth_square, pixel_positions
 from emotalk_core.speech.sync.lip_shapes import GAIN
 from emotalk_core.speech.sync.network import REACH
 from emotalk_core.speech.sync.picture_network import SubjectPictures, load_picture_expert
-from emotalk_core.speech.sync.reading import sound_codes
+from emotalk_core.speech.sync.reading import Listener, sound_codes
 from emotalk_core.speech.sync.sounds import LOGMEL, hear
 from emotalk_core.speech.sync.syncnet import SyncNet
 from emotalk_core.speech.sync.syncnet_protocol import COLUMNS_PER_FRAME, INT16_FULL, SOUND_COLUMNS
@@ -107,7 +107,7 @@ class LandmarkJudge:
 
     def hear(self, samples: Float32[np.ndarray, " N"], n_frames: int) -> Heard:
         """One vector a frame."""
-        return sound_codes(self.subject.expert, hear(samples, n_frames, LOGMEL))
+        return heard_by(self.subject.expert, samples, n_frames)
 
     def run(self, heard: Heard, audio: int, motion: Float[Tensor, "R 40 2"]) -> LandmarkRun:
         """The comparison for in-plane lip motion in outer eye distances."""
@@ -130,7 +130,7 @@ class SubjectPictureJudge:
 
     def hear(self, samples: Float32[np.ndarray, " N"], n_frames: int) -> Heard:
         """One vector a frame."""
-        return sound_codes(self.subject.expert, hear(samples, n_frames, LOGMEL))
+        return heard_by(self.subject.expert, samples, n_frames)
 
     def rectangle(self, clip: Clip, frames: range) -> Crop:
         """Around the mouth's square in all of these frames."""
@@ -224,6 +224,11 @@ class WindowJudge:
             first, count = COLUMNS_PER_FRAME * frame, SOUND_COLUMNS
         rows = np.clip(np.arange(first, first + count), 0, len(heard) - 1)
         return np.ascontiguousarray(heard[rows].T)
+
+
+def heard_by(expert: Listener, samples: Float32[np.ndarray, " N"], n_frames: int) -> Heard:
+    """A sound as one of the subject's experts hears it, one vector a frame."""
+    return sound_codes(expert, hear(samples, n_frames, LOGMEL))
 
 
 def open_judge(word: str, sync_expert: Path, picture_expert: Path | None) -> Judge:

@@ -24,7 +24,7 @@ from emotalk_core.perception.normals.settings import NormalSettings
 from emotalk_core.perception.regions.parsers import open_bisenet
 from emotalk_core.perception.teeth.readers import open_easyportrait
 from emotalk_core.perception.tracking.stage import usable
-from emotalk_core.speech.features.ave import AudioVisualEncoder
+from emotalk_core.speech.features.registry import load_extractor_or_stand_in
 from emotalk_core.speech.sync.experts import SubjectExpert, save_subject_expert
 from emotalk_core.speech.sync.network import ExpertSpec, SyncExpert
 from emotalk_core.training.sync_judges import open_judge
@@ -53,11 +53,11 @@ DOORS: dict[str, tuple[Callable[[], object], object]] = {
     "emonet": (open_emonet, None),
     "fan": (FanPoints.open, None),
     "facenet_vggface2": (Vggface2Identity.open, None),
-    "alexnet": (lpips, "pyramid"),
-    "lpips_alex": (lpips, "pyramid"),
+    "alexnet": (lpips, "contrast-pyramid-1-without-lpips_alex"),
+    "lpips_alex": (lpips, "contrast-pyramid-1-without-lpips_alex"),
     "syncnet": (lambda: judge("syncnet"), "landmarks-without-syncnet"),
     "wav2lip_expert": (lambda: judge("wav2lip"), "landmarks-without-wav2lip"),
-    "ave": (AudioVisualEncoder, "error"),
+    "ave": (lambda: load_extractor_or_stand_in("ave").id, "logmel-40-100hz"),
     "e4e": (lambda: published.load_e4e(published._path("e4e"), GlefShape()), "error"),
     "emostyle": (lambda: published.load_emo_extract(published._path("emostyle")), "error"),
 }
@@ -116,7 +116,7 @@ def test_a_bad_file_is_named_and_the_policy_holds(
             said = str(caught.value)
         else:
             got = opened()
-            assert got == stand_in or (stand_in == "pyramid" and str(got).endswith("lpips_alex"))
+            assert got == stand_in
             said = caplog.text
     assert path.name in said
     wrong = {"removed": "missing", "truncated": "truncated|wrong hash|damaged"}
@@ -128,13 +128,21 @@ def test_a_bad_file_is_named_and_the_policy_holds(
 
 
 @pytest.mark.parametrize("how", ["truncated", "altered", "another network's"])
+@pytest.mark.parametrize(
+    ("name", "block", "word", "task"),
+    [
+        ("syncnet", "sync_loss", {"expert": "syncnet"}, "sync loss"),
+        ("ave", "speech", {"extractor": "ave"}, "speech features"),
+        ("easyportrait", "regions", {"teeth": "easyportrait"}, "teeth"),
+    ],
+)
 def test_the_quality_page_does_not_call_a_broken_file_the_paper_s_own(
-    how: str, folder: Path
+    name: str, block: str, word: dict, task: str, how: str, folder: Path
 ) -> None:
-    path = put("syncnet", folder, pinned=False)
+    path = put(name, folder, pinned=False)
     if how != "another network's":
         damage(path, how)
-    config = {"sync_loss": {"expert": "syncnet"}, "weights": {"on_missing": "stand_in"}}
-    found = stand_ins("logmel", weights.weights_param(config, "sync_loss"))
-    (row,) = [entry for entry in found if entry["task"] == "sync loss"]
-    assert "syncnet: " in row["used"] and row["stands_for"] == "SyncNet on pixels"
+    config = {block: word, "weights": {"on_missing": "stand_in"}}
+    found = stand_ins("logmel", weights.weights_param(config, block))
+    (row,) = [entry for entry in found if entry["task"] == task]
+    assert f"({name}: " in row["used"] and row["stands_for"] != "nothing: the paper's own"

@@ -28,9 +28,10 @@ from emotalk_core.speech.sync.picture_network import (
 from emotalk_core.speech.sync.syncnet import SyncNet
 from emotalk_core.speech.sync.wav2lip import SyncNetColor
 from emotalk_core.training.inputs import ClipPaths
-from emotalk_core.training.pixel_sync_expert import PictureSettings, adapt_pixel_sync_expert
+from emotalk_core.training.pixel_sync_expert import adapt_pixel_sync_expert
 from emotalk_core.training.prepare import Job, SyncPaths, prepare
 from emotalk_core.training.settings import TrainingSettings
+from emotalk_core.training.sync_expert import SyncSettings
 from emotalk_core.training.sync_judges import PIXELS, SYNCNET, WAV2LIP, open_judge
 from tests.networks.seeded import seed
 from tests.training.synthetic import make_subject
@@ -183,7 +184,7 @@ def test_a_short_clip_says_what_else_there_is(
             audio=sync.audio,
             sync_expert=sync.expert,
             expert=tmp_path / "pictures.safetensors",
-            settings=PictureSettings(),
+            settings=SyncSettings(),
             seed=0,
             threads=1,
         )

@@ -5,7 +5,6 @@ The same 478 points as the packaged models give, found with less scatter and bet
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +13,7 @@ from jaxtyping import Float32, UInt8
 from emotalk_core.errors import InputError
 from emotalk_core.perception.landmarks.packaged import (
     WARM_UP_SIZE,
+    close_quietly,
     enlarged,
     load_mediapipe,
     quiet_native_logs,
@@ -64,16 +64,9 @@ class FaceLandmarkerPoints:
             self._find(np.zeros((WARM_UP_SIZE, WARM_UP_SIZE, 3), dtype=np.uint8))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._task is not None:
-            with quiet_native_logs():
-                self._task.close()
-            self._task = None
+    def __exit__(self, *error: object) -> None:
+        close_quietly(self._task)
+        self._task = None
 
     def _find(self, frame: UInt8[np.ndarray, "H W 3"]) -> Any:
         mediapipe = load_mediapipe()

@@ -6,7 +6,6 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import cv2
@@ -91,6 +90,13 @@ def enlarged(frame: UInt8[np.ndarray, "H W 3"], min_size: int) -> UInt8[np.ndarr
     return np.ascontiguousarray(frame)
 
 
+def close_quietly(network: Any) -> None:
+    """Close a native detector, if it is open, without its own log lines."""
+    if network is not None:
+        with quiet_native_logs():
+            network.close()
+
+
 class FaceMeshLandmarks:
     """Refined FaceMesh, one thread of calls; use as a context manager.
 
@@ -123,16 +129,9 @@ class FaceMeshLandmarks:
             self._mesh.process(np.zeros((WARM_UP_SIZE, WARM_UP_SIZE, 3), dtype=np.uint8))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._mesh is not None:
-            with quiet_native_logs():
-                self._mesh.close()
-            self._mesh = None
+    def __exit__(self, *error: object) -> None:
+        close_quietly(self._mesh)
+        self._mesh = None
 
     def detect_all(self, frame: UInt8[np.ndarray, "H W 3"]) -> list[Float32[np.ndarray, "478 3"]]:
         """Landmarks of every face in px of `frame`.
