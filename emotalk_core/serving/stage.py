@@ -23,6 +23,7 @@ from emotalk_core.avatar.model import Avatar, Compute
 from emotalk_core.code_version import code_version
 from emotalk_core.emotion.circle import evaluation_points
 from emotalk_core.errors import ArtifactError, ConfigError, NumericalError, explain
+from emotalk_core.gaussians.backends import resolve
 from emotalk_core.media.atomic import sha256_file
 from emotalk_core.media.audio import read_audio
 from emotalk_core.media.progress import track as progress
@@ -194,7 +195,7 @@ def render_scenario(
         fps=frames_per_second(times, threads),
         n_frames=len(times),
         device=device_name(device),
-        backend=settings.backend,
+        backend=resolve(settings.backend, torch.device(device), torch.float32),
         threads=threads,
         width=facts.width,
         height=facts.height,

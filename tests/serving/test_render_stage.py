@@ -131,7 +131,7 @@ def test_speed_is_told_apart_from_the_frames(subject: dict[str, Path], tmp_path:
     speed = timed_render("cross_audio", subject, tmp_path)
     assert speed.fps > 0 and speed.n_frames == 10 and speed.n_gaussians == 50
     assert (speed.width, speed.height, speed.threads) == (SIZE, SIZE, 1)
-    assert speed.device.startswith("cpu ")
+    assert speed.device.startswith("cpu ") and speed.backend in ("cpu", "torch")  # never "auto"
     write_speeds(tmp_path / "speed.csv", [speed, replace(speed, scenario="emotion")])
     table = pd.read_csv(tmp_path / "speed.csv")
     assert tuple(table.columns) == SPEED_COLUMNS
