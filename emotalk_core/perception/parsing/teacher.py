@@ -48,7 +48,7 @@ class Lesson:
         middle = self.landmarks[list(tp.OUTER_LIPS)].mean(axis=0)
         x, y = np.clip(np.round(middle - window / 2), 0, len(self.rgb) - window).astype(int)
         part = (slice(y, y + window), slice(x, x + window))
-        moved = self.landmarks - np.array([x, y], np.float32)
+        moved: Float32[np.ndarray, "478 2"] = self.landmarks - np.array([x, y], np.float32)
         return Lesson(self.rgb[part].copy(), self.labels[part].copy(), moved)
 
 

@@ -172,7 +172,7 @@ def _in_model_axes(
 ) -> Float[np.ndarray, "478 3"]:
     """The person's points turned, moved and scaled to where such a person lies in the model."""
     still = dataclasses.replace(model, pose=np.zeros_like(model.pose))
-    moved = align(shape[None], model.neutral, np.eye(3)[None], still, model.person_precision)
+    moved = align(shape[None], model.person, np.eye(3)[None], still, model.person_precision)
     return moved.points[0]
 
 

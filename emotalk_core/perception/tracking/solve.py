@@ -64,7 +64,7 @@ def solve_head(
     """
     model = model or detector_model(settings.detector)
     centre = centre or (width / 2, height / 2)
-    seen, rotations, focal = _metric(clip, model, settings.camera_distance, centre)
+    seen, rotations, focal = metric_clip(clip, model, settings.camera_distance, centre)
     person, rotations = bundle.solve_person(seen, clip.valid, rotations, model)
     rotations = bundle.steady_rotations(rotations, clip.valid, settings.pose_smoothing)
     model, shape = person.model, person.shape
@@ -107,10 +107,17 @@ def solve_head(
     )
 
 
-def _metric(
+def metric_clip(
     clip: ClipLandmarks, model: DetectorModel, distance: float, centre: Centre
 ) -> tuple[Float[np.ndarray, "T 478 3"], Float[np.ndarray, "T 3 3"], float]:
-    """Points in metric camera space, a first guess of the rotations, the focal length (px)."""
+    """Points in metric camera space, a first guess of the rotations, the focal length (px).
+
+    Args:
+        clip: detected and filled landmarks.
+        model: of the detector.
+        distance: of the camera, metres.
+        centre: principal point, px.
+    """
     rotations, sizes = bundle.start_rotations(clip.points, model.neutral)
     # a face lies nearer to the camera than the head's origin between the ears
     depth = distance + float(model.neutral[list(tp.rigid_points()), 2].mean())

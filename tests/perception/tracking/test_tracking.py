@@ -23,6 +23,7 @@ from emotalk_core.perception.tracking.bundle import align, solve_shifts
 from emotalk_core.perception.tracking.clip import fill_gaps, refuse_bad_clip
 from emotalk_core.perception.tracking.detector_model import DetectorModel, detector_model
 from emotalk_core.perception.tracking.expression import from_rest
+from emotalk_core.perception.tracking.measure_detector import PersonFrames, fit_people
 from emotalk_core.perception.tracking.path import HeadPath, project, to_camera, unproject
 from emotalk_core.perception.tracking.settings import TrackingSettings
 from emotalk_core.perception.tracking.solve import HeadTrack, solve_head
@@ -187,6 +188,28 @@ def test_exact_points_give_exact_poses(truth: Truth) -> None:
     shapes_seen = np.repeat(shape[None], len(seen), axis=0)
     found = solve_shifts(rotations, shapes_seen, seen, valid, FOCAL, path.centre, smoothing=0.0)
     assert np.allclose(found.shifts, truth.shifts, atol=1e-9)
+
+
+def test_people_are_measured_as_tracked_in_their_true_axes() -> None:
+    model = DetectorModel.of_geometry()
+    rng = np.random.default_rng(4)
+    rotations = Rotation.from_rotvec(rng.normal(0, 0.1, (8, 3))).as_matrix()
+    depth = 1.1 + model.neutral[list(tp.rigid_points()), 2].mean()
+    people = []
+    for sign in (1, -1):
+        truth = model.neutral + sign * model.person_modes[0]
+        path = HeadPath(rotations, np.tile([0.0, 0.0, 1.1], (8, 1)), 700.0, (128.0, 128.0))
+        camera = to_camera(path, truth)
+        relative = (camera[..., 2:] - depth) * 700.0 / depth
+        seen = np.concatenate([project(camera, 700.0, path.centre), relative], axis=-1)
+        nothing = np.zeros((8, 478, 3))
+        people.append(PersonFrames(truth, nothing, np.zeros((8, 52)), rotations, seen))
+    found = fit_people(people, model)
+    assert np.abs(found["person"] - model.neutral).max() < 0.002  # metres
+    mode = found["person_modes"][0].astype(float).ravel()
+    wanted = model.person_modes[0].ravel()
+    alike = mode @ wanted / np.linalg.norm(mode) / np.linalg.norm(wanted)
+    assert abs(alike) > 0.9
 
 
 def test_unprojection_undoes_projection() -> None:
