@@ -19,6 +19,7 @@ N_LIPS = 20
 LIP_DIM = 64  # z_l; the paper does not say, ours is the width of f_emo
 ENCODER_WIDTHS = (32, 64, 128, 128)  # ours; one halving of the resolution each
 LAST_SIDE = 4  # px of the encoder's last map (64 px heatmaps: four halvings)
+FIRST_OFFSET = 0.1  # size of d_l at the start, of what usual start values give
 WINDOW = 3  # cells around the peak that count: FAN's peaks are about 1 cell wide
 
 
@@ -118,10 +119,10 @@ class LipMapping(nn.Module):
         super().__init__()
         fan_in = lip_dim + latent_dim
         self.latent_net = style_networks(n_styles(size), fan_in, latent_dim, hidden)
-        for network in self.latent_net:  # d_l begins at zero: a random one disturbs the whole face
-            last = cast(nn.Sequential, network)[-1]
-            for parameter in last.parameters():
-                nn.init.zeros_(parameter)
+        with torch.no_grad():  # a large random d_l disturbs the whole face
+            for network in self.latent_net:
+                for parameter in cast(nn.Sequential, network)[-1].parameters():
+                    parameter.mul_(FIRST_OFFSET)
 
     def forward(
         self, latents: Float[Tensor, "B L D"], lips: Float[Tensor, "B Z"]

@@ -142,8 +142,6 @@ def test_weights_are_those_of_the_paper() -> None:
 def test_what_is_trained(lip_branch: bool) -> None:
     torch.manual_seed(0)
     model = LipAlignedGenerator(build_generator(TINY), build_emotion(TINY), TINY, lip_branch)
-    for parameter in model.lip_mapping.parameters():  # d_l begins at zero
-        torch.nn.init.normal_(parameter, std=0.1)
     parts = {name.split(".")[0] for name in model.trained_parameters()}
     lips = {"lip_encoder", "lip_mapping"}
     assert parts == ({"generator"} | lips if lip_branch else {"generator"})
@@ -158,11 +156,12 @@ def test_what_is_trained(lip_branch: bool) -> None:
     assert torch.equal(face.emotional, expected)
 
 
-def test_the_lip_offset_begins_at_nothing_and_learns() -> None:
+def test_the_lip_offset_begins_small_and_learns() -> None:
+    torch.manual_seed(0)
     mapping = LipMapping(TINY.size, TINY.lip_dim, TINY.style_dim, TINY.hidden)
     latents, lips = torch.randn(2, 10, TINY.style_dim), torch.randn(2, TINY.lip_dim)
     offset = mapping(latents, lips)
-    assert not offset.any()
+    assert 0 < float(offset.detach().square().mean()) < 1e-3 * float(latents.square().mean())
     (offset - 1).square().sum().backward()
     assert all(p.grad is not None for p in mapping.parameters())
     assert any(p.grad.any() for p in mapping.parameters() if p.grad is not None)
