@@ -348,7 +348,7 @@ def _offset_list(offsets: FaceOffsets | None) -> tuple:
 
 
 class FullLayer:
-    """The whole composite, geometry and motion frozen (border fix)."""
+    """The whole composite; geometry and motion of the face are frozen (border fix)."""
 
     def __init__(self, avatar: Avatar, scene: Scene) -> None:
         self.module: nn.Module = avatar
@@ -357,7 +357,7 @@ class FullLayer:
         self._avatar, self._scene = avatar, scene
 
     def step(self, phase: Phase, sample: Sample) -> Step:
-        """Draw the whole frame; opacity and colour of the face and colour of the mouth learn."""
+        """Draw the whole frame; opacity and colour of the face and all of the mouth learn."""
         scene, avatar = self._scene, self._avatar
         camera = scene.clip.camera(sample.frame, scene.device)
         crop = full_crop(camera)
@@ -400,8 +400,8 @@ def parameter_groups(module: nn.Module) -> dict[str, list[str]]:
 
 
 def _groups_of(name: str) -> Sequence[str]:
-    if name.startswith("mouth."):  # of the whole avatar; its geometry and motion stay
-        return ("mouth_colours",) if ".sh_" in name else ()
+    if name.startswith("mouth."):  # of the whole avatar
+        return ("mouth",)
     name = name.removeprefix("face.")
     if name.startswith("gaussians."):
         appearance = name.endswith((".opacities", ".sh_dc", ".sh_rest"))

@@ -88,11 +88,16 @@ def is_gaussian(name: str) -> bool:
 
 
 def rate_factors(names: list[str], phases: tuple[Phase, ...], step: int) -> dict[str, float]:
-    """Exponential decay over the drawn steps; phases that draw nothing keep the full rate."""
-    drawn = [phase for phase in phases if phase.data.batch == 1]
-    first, last = drawn[0].start, drawn[-1].stop
+    """Exponential decay over the drawn steps; phases that draw nothing keep the full rate.
+
+    A phase with a restart decays by itself, from that share of the full rate.
+    """
+    now = phase_at(phases, step)
+    together = [phase for phase in phases if phase.data.batch == 1 and not phase.data.restart]
+    chain, share = ([now], now.data.restart) if now.data.restart else (together, 1.0)
+    first, last = chain[0].start, chain[-1].stop
     progress = max(0.0, (step - first) / max(last - first, 1))
-    means, others = MEANS_END**progress, OTHERS_END**progress
+    means, others = share * MEANS_END**progress, share * OTHERS_END**progress
     return {name: means if name.endswith("gaussians.means") else others for name in names}
 
 
@@ -150,7 +155,8 @@ class Loop:
         run.state.unlink(missing_ok=True)
 
     def _enter(self, phase: Phase) -> None:
-        """Freeze what the phase does not train."""
+        """Freeze what the phase does not train; with or without noise."""
+        self._module.train(phase.data.noise)
         groups = parameter_groups(self._module)
         trained = {name for group in phase.data.trains for name in groups.get(group, [])}
         for name, parameter in self._module.named_parameters():

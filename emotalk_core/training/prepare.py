@@ -169,8 +169,9 @@ def prepare(job: Job) -> Prepared:
     store.preload(names, [int(frame) for frame in pool.frames])
     device = torch.device(job.device)
     parts = _build(job, clip, store, frames, open_frames)
-    for part in parts.values():
-        set_noise(part, job.settings)
+    for name, part in parts.items():
+        if name == "mouth" or job.stage != "avatar":  # there the motion of the face is finished
+            set_noise(part, job.settings)
     sync = _sync_source(job, clip, phases)
     scene = Scene(
         clip=clip,

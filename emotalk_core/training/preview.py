@@ -16,7 +16,7 @@ from emotalk_core.training.stages import Phase
 
 COLUMNS = 6  # samples, spread over what the stage was trained on
 SIDE = 128  # px of one picture
-QUALITY = 90  # of the JPEG: about 25 kB a strip
+QUALITY = 90  # of the JPEG: about 45 kB a strip
 
 Tile = UInt8[np.ndarray, "S S 3"]
 
@@ -39,7 +39,6 @@ def preview_strip(layer: Layer, phase: Phase, samples: list[Sample]) -> str:
             made = layer.step(phase, sample).context
             pair = [_tile(p) for p in (made.target, made.image) if p is not None]
             columns.append(np.concatenate(pair, axis=0))
-    layer.module.train()
     strip = cv2.cvtColor(np.concatenate(columns, axis=1), cv2.COLOR_RGB2BGR)
     _, data = cv2.imencode(".jpg", strip, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return base64.b64encode(data.tobytes()).decode("ascii")

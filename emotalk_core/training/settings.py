@@ -29,6 +29,7 @@ class TrainingSettings:
         steps: steps of the stage's last phase (motion, emotion, border fix).
         canonical_steps: steps of the static warm-up (mouth, face).
         landmark_steps: steps of the landmark-motion warm start (mouth: of its jaw; face).
+        settle_steps: steps in which the Gaussians settle under the finished motion (face).
         n_gaussians, max_gaussians: count at the start and the cap of densification.
         sh_degree: bands of the view-dependent colour, 0..3.
         lambda_*: weights of the losses; 0 turns one off.
@@ -51,6 +52,7 @@ class TrainingSettings:
     steps: int
     canonical_steps: int = 0
     landmark_steps: int = 0
+    settle_steps: int = 0
     n_gaussians: int = 9_000
     max_gaussians: int = 10_600
     sh_degree: int = 1

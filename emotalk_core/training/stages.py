@@ -17,7 +17,7 @@ SAMPLINGS = ("all", "widest_mouth", "mouth_window", "eye_window")
 GROUPS = (
     "gaussians",
     "appearance",
-    "mouth_colours",
+    "mouth",
     "grid",
     "networks",
     "emotion_grid",
@@ -38,6 +38,8 @@ class PhaseData:
     sampling: str
     batch: int = 1
     densify: bool = False
+    noise: bool = True
+    restart: float = 0.0
     must_fall: bool = False
 
     def __post_init__(self) -> None:

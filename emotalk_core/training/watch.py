@@ -63,6 +63,7 @@ class Watch:
             NumericalError: the lips are dead at the end of a phase that moves them.
         """
         numbers = {}
+        noisy = self._layer.module.training
         self._layer.module.eval()
         with torch.no_grad():
             if phase.data.batch == 1:
@@ -74,7 +75,7 @@ class Watch:
                 amplitude = self._layer.lip_amplitude(self._frames)
                 if amplitude is not None:
                     numbers["lips"] = amplitude
-        self._layer.module.train()
+        self._layer.module.train(noisy)
         if self._events is not None:
             shown = {f"{self._stage}/{name}": value for name, value in numbers.items()}
             self._events.add(step, {f"{self._stage}/loss": loss, **shown})

@@ -18,6 +18,7 @@ from emotalk_core.media.video import write_video
 from emotalk_core.training.frames import MIB, FrameStore
 from emotalk_core.training.growth import SPLIT_SIGMA, Growth
 from emotalk_core.training.inputs import landmark_motion
+from emotalk_core.training.loop import rate_factors
 from emotalk_core.training.optimiser import NamedAdam
 from emotalk_core.training.prepare import nearest_pose_psnr
 from emotalk_core.training.settings import TrainingSettings
@@ -37,6 +38,22 @@ def test_phases_follow_each_other_without_gaps() -> None:
     ]
     assert phase_at(phases, 29).data.name == "canonical"
     assert phases[2].weights["dssim"] == 0.2
+
+
+def test_settling_starts_its_own_decay() -> None:
+    steps = {"landmark_steps": 10, "canonical_steps": 100, "steps": 100, "settle_steps": 50}
+    phases = plan_phases(load_stages()["face"], TrainingSettings(**steps), get_method("emotalk"))
+    assert [phase.data.noise for phase in phases] == [True, True, True, False]
+    names = ["gaussians.means", "gaussians.sh_dc"]
+    for step, means, others in (
+        (0, 1, 1),
+        (10, 1, 1),
+        (110, 0.1, 0.1**0.5),
+        (210, 0.3, 0.3),
+        (235, 0.03, 0.3 * 0.1**0.5),
+    ):
+        factors = rate_factors(names, phases, step)
+        assert factors == {names[0]: pytest.approx(means), names[1]: pytest.approx(others)}
 
 
 def test_methods_turn_losses_off() -> None:
