@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import binary_dilation, binary_erosion
 
 from emotalk_core.perception.landmarks import topology as tp
 from emotalk_core.perception.regions.colours import CLASSES, CLOTHES, HAIR, SKIN, fit_colours
@@ -19,6 +20,23 @@ def canonical_landmarks(size: int = 256) -> np.ndarray:
     points[:468] = tp.canonical_face()[:, :2] * size * 3.3 + size / 2
     points[468:] = points[[159] * 5 + [386] * 5]
     return points
+
+
+@pytest.mark.parametrize("radius", [1.0, 2.5, 9.0])
+def test_masks_grow_and_shrink_by_discs(radius: float) -> None:
+    rng = np.random.default_rng(5)
+    rows, columns = np.mgrid[:40, :50]
+    reach = int(radius)
+    disc = np.hypot(*np.mgrid[-reach : reach + 1, -reach : reach + 1]) <= radius
+    for mask in (
+        (rows - 12) ** 2 + (columns - 20) ** 2 < 60,
+        (rows > 31) | (columns < 5),
+        rng.random((40, 50)) > 0.95,
+        np.ones((40, 50), dtype=bool),
+        np.zeros((40, 50), dtype=bool),
+    ):
+        assert np.array_equal(dilate(mask, radius), binary_dilation(mask, disc))
+        assert np.array_equal(erode(mask, radius), binary_erosion(mask, disc, border_value=1))
 
 
 def test_discs_have_the_radius_they_are_asked_for() -> None:
