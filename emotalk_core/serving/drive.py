@@ -27,6 +27,7 @@ from emotalk_core.serving.plans import OWN_SOUND, FramePlan, ping_pong
 from emotalk_core.serving.stage import (
     check_header,
     draw_frames,
+    frames_at_once,
     frames_per_second,
     read_drivers,
 )
@@ -117,6 +118,7 @@ def drive_avatar(
             explain("emotion", repr(request.emotion), f"{request.method} has none", "use emotalk")
         )
     torch.set_num_threads(1)  # the frames themselves are drawn side by side
+    at_once = frames_at_once(device, threads)
     at = request.folder
     checkpoint = at / "avatars" / request.method / "avatar.safetensors"
     facts = read_manifest(at / "manifest.json")
@@ -152,7 +154,7 @@ def drive_avatar(
         write_wav(spoken, samples[: len(plans) * SAMPLE_RATE // FPS])
         times: list[float] = []
         frames = draw_frames(
-            avatar, drivers, plans, behind, has_emotion, torch.device(device), times, threads
+            avatar, drivers, plans, behind, has_emotion, torch.device(device), times, at_once
         )
         write_h264(
             request.output,
@@ -164,5 +166,5 @@ def drive_avatar(
         "wrote %s: %d frames, %.1f a second",
         request.output,
         len(plans),
-        frames_per_second(times, threads),
+        frames_per_second(times, at_once),
     )

@@ -148,6 +148,7 @@ def render_scenario(
         NumericalError: a frame is not finite.
     """
     torch.set_num_threads(1)  # the frames themselves are drawn side by side
+    at_once = frames_at_once(device, threads)
     if scenario not in SCENARIOS:
         raise ConfigError(
             explain("scenario", scenario, f"wanted one of {SCENARIOS}", "correct the rule")
@@ -183,7 +184,7 @@ def render_scenario(
     ):
         times: list[float] = []
         frames = draw_frames(
-            avatar, drivers, plans, behind, use_emotion, torch.device(device), times, threads
+            avatar, drivers, plans, behind, use_emotion, torch.device(device), times, at_once
         )
         for frame in progress(frames, f"rendering {scenario}", len(plans), logger):
             writer.write(frame)
@@ -192,7 +193,7 @@ def render_scenario(
         subject=facts.subject,
         method=method,
         scenario=scenario,
-        fps=frames_per_second(times, threads),
+        fps=frames_per_second(times, at_once),
         n_frames=len(times),
         device=device_name(device),
         backend=resolve(settings.backend, torch.device(device), torch.float32),
@@ -201,6 +202,11 @@ def render_scenario(
         height=facts.height,
         n_gaussians=sum(len(v) for k, v in avatar.named_parameters() if k.endswith("means")),
     )
+
+
+def frames_at_once(device: str, threads: int) -> int:
+    """How many frames are drawn side by side: an accelerator takes one after the other anyway."""
+    return 1 if torch.device(device).type == "cuda" else threads
 
 
 def frames_per_second(seconds: Sequence[float], side_by_side: int = 1) -> float:

@@ -22,6 +22,7 @@ from emotalk_core.serving.stage import (
     RENDER_COLUMNS,
     RenderSettings,
     RenderSpeed,
+    frames_at_once,
     frames_per_second,
     render_scenario,
     write_speeds,
@@ -137,6 +138,8 @@ def test_speed_is_told_apart_from_the_frames(subject: dict[str, Path], tmp_path:
     assert tuple(table.columns) == SPEED_COLUMNS
     assert table["scenario"].tolist() == ["cross_audio", "emotion"]
     assert frames_per_second([9.0, 0.1, 0.1]) == pytest.approx(10)  # the first frame warms up
+    assert frames_per_second([0.1], frames_at_once("cpu", 2)) == pytest.approx(20)
+    assert frames_at_once("cuda:0", 4) == 1
 
 
 @pytest.mark.parametrize(
