@@ -4,7 +4,8 @@
     python -m benchmarks.avatar              # a made-up avatar of the sizes of preset `small`
 
 One frame is everything between a condition (sound window, action units, emotion) and a finished
-picture: both branches, both layers, compositing; `--threads` frames are drawn side by side. The
+picture: all branches, both layers, compositing, as `emotalk drive` draws it; `--threads` frames are
+drawn side by side. The
 best of three rounds of `--frames` frames counts; files are not read meanwhile.
 """
 
@@ -22,7 +23,8 @@ from emotalk_core.actor.face_model import landmark_basis
 from emotalk_core.avatar.checkpoint import load_avatar
 from emotalk_core.avatar.conditions import ACTION_UNITS, FrameCondition
 from emotalk_core.avatar.initialise import View, face_gaussians, mouth_gaussians
-from emotalk_core.avatar.model import Avatar, Compute, FaceModel, MouthModel, grid_box
+from emotalk_core.avatar.live import live_avatar
+from emotalk_core.avatar.model import Avatar, Compute, Drawer, FaceModel, MouthModel, grid_box
 from emotalk_core.media.tables import read_cameras
 from emotalk_core.serving.side_by_side import side_by_side
 from emotalk_core.types.camera import CameraPath
@@ -93,7 +95,7 @@ def conditions(count: int, feature_dim: int) -> list[FrameCondition]:
 
 
 def frame_seconds(
-    avatar: Avatar, path: CameraPath, size: int, frames: int, dim: int, threads: int
+    avatar: Drawer, path: CameraPath, size: int, frames: int, dim: int, threads: int
 ) -> float:
     """Seconds a frame when `threads` of them are drawn side by side; the best of three rounds."""
     cameras = cameras_at(path, size, frames)
@@ -134,8 +136,9 @@ def main() -> None:
             file = arguments.subject / "avatars" / arguments.method / "avatar.safetensors"
             avatar, header = load_avatar(file, compute, "cpu")
             dim, path = header["feature_dim"], read_cameras(arguments.subject / "cameras.json")
+        drawer = live_avatar(avatar)
         for size in SIZES:
-            seconds = frame_seconds(avatar, path, size, arguments.frames, dim, threads)
+            seconds = frame_seconds(drawer, path, size, arguments.frames, dim, threads)
             result[f"fps_{size}_{threads}t"] = 1.0 / seconds
             print(f"{size} px, {threads} thread(s): {1e3 * seconds:.1f} ms, {1 / seconds:.0f} fps")
     if arguments.json is not None:

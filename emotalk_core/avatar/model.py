@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -28,6 +28,9 @@ BOX_MARGIN = 0.01  # metres around the first Gaussians: where the hash grids are
 UNIT_RANGE = 5.0  # standardised action units are clamped to this many deviations
 UNIT_STD_FLOOR = 0.05  # intensity steps below this are measurement noise
 MOUTH_CROP_MARGIN = 4  # px around the projected box of the mouth
+
+# Whatever draws one frame: condition, camera and [3,H,W] background in, [3,H,W] in 0..1 out.
+Drawer = Callable[[FrameCondition, Camera, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,10 @@ class FaceModel(nn.Module):
         self.unit_mean.copy_(units.mean(dim=0))
         self.unit_std.copy_(units.std(dim=0) + UNIT_STD_FLOOR)
 
+    def standardised(self, units: Float[Tensor, "B U"]) -> Float[Tensor, "B U"]:
+        """Action units as the branch knows them."""
+        return ((units - self.unit_mean) / self.unit_std).clamp(-UNIT_RANGE, UNIT_RANGE)
+
     def codes(
         self,
         audio: Float[Tensor, "B 8 W D"],
@@ -170,8 +177,8 @@ class FaceModel(nn.Module):
         emotion: Float[Tensor, "B 2"] | None,
     ) -> dict[str, Tensor]:
         """Condition codes of B frames for the face branch."""
-        scaled = ((units - self.unit_mean) / self.unit_std).clamp(-UNIT_RANGE, UNIT_RANGE)
-        codes = {"audio": self.audio(audio), "action_units": self.unit_noise(scaled)}
+        scaled = self.unit_noise(self.standardised(units))
+        codes = {"audio": self.audio(audio), "action_units": scaled}
         if self.emotion_kind == "combined":
             codes["emotion"] = units.new_zeros(len(units), 2) if emotion is None else emotion
         return codes

@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 SOURCES = (
     "csrc/bindings.cpp",
     "csrc/blend.h",
+    "csrc/branch.cpp",
+    "csrc/branch.h",
     "csrc/doubles.h",
     "csrc/geometry.cpp",
     "csrc/geometry.h",

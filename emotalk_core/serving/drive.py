@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 
 from emotalk_core.avatar.checkpoint import load_avatar
+from emotalk_core.avatar.live import live_avatar
 from emotalk_core.avatar.methods import get_method
 from emotalk_core.avatar.model import Compute
 from emotalk_core.code_version import code_version
@@ -154,7 +155,14 @@ def drive_avatar(
         write_wav(spoken, samples[: len(plans) * SAMPLE_RATE // FPS])
         times: list[float] = []
         frames = draw_frames(
-            avatar, drivers, plans, behind, has_emotion, torch.device(device), times, at_once
+            live_avatar(avatar),
+            drivers,
+            plans,
+            behind,
+            has_emotion,
+            torch.device(device),
+            times,
+            at_once,
         )
         write_h264(
             request.output,

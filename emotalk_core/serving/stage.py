@@ -19,7 +19,7 @@ from torch import Tensor
 from emotalk_core.avatar.checkpoint import load_avatar
 from emotalk_core.avatar.conditions import action_unit_matrix, emotion_matrix, make_condition
 from emotalk_core.avatar.methods import get_method
-from emotalk_core.avatar.model import Avatar, Compute
+from emotalk_core.avatar.model import Compute, Drawer
 from emotalk_core.code_version import code_version
 from emotalk_core.emotion.circle import evaluation_points
 from emotalk_core.errors import ArtifactError, ConfigError, NumericalError, explain
@@ -312,7 +312,7 @@ def plan_scenario(scenario: str, drivers: Drivers, settings: RenderSettings) -> 
 
 
 def draw_frames(
-    avatar: Avatar,
+    avatar: Drawer,
     drivers: Drivers,
     plans: Sequence[FramePlan],
     behind: VideoReader,

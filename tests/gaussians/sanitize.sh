@@ -15,4 +15,5 @@ libraries+=:$("$compiler" -print-file-name=libstdc++.so.6)
 # Leaks are not looked for: Python frees little at its end. Errors stop the run.
 export EMOTALK_KERNEL_DIR="$PWD/$build" LD_PRELOAD="$libraries" OMP_NUM_THREADS=1
 export ASAN_OPTIONS=detect_leaks=0:halt_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
-"$python" -m pytest -q -p no:cacheprovider --timeout=1200 "${@:-tests/gaussians}"
+[ $# -gt 0 ] || set -- tests/gaussians tests/avatar/test_live.py
+"$python" -m pytest -q -p no:cacheprovider --timeout=1200 "$@"

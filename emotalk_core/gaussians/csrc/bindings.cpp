@@ -4,13 +4,16 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <limits>
 #include <optional>
 #include <stdexcept>
+#include <tuple>
 #include <vector>
 
+#include "branch.h"
 #include "hash_grid.h"
 #include "raster.h"
 #include "simd.h"
@@ -218,6 +221,69 @@ void hash_backward(const Array<-1, 3>& points, const Array<-1, -1>& tables,
                          to_tables, to_points, threads);
 }
 
+emotalk::Dense dense_of(const Array<-1, -1>& weights) {
+  return {static_cast<int>(weights.shape(0)), static_cast<int>(weights.shape(1)), weights.data()};
+}
+
+using PyAttention = std::tuple<Array<-1, -1>, Array<-1, -1>, bool>;  // hidden, factors, relu
+
+emotalk::BranchLayers branch_layers(const std::vector<PyAttention>& attention,
+                                    const Array<-1, -1>& from_features,
+                                    const Array<-1, -1>& from_condition,
+                                    const Array<-1, -1>& middle, const Array<-1, -1>& last,
+                                    const Array<3>& axes_gain) {
+  emotalk::BranchLayers layers;
+  for (const auto& [hidden, factors, relu] : attention)
+    layers.attention.push_back({dense_of(hidden), dense_of(factors), relu});
+  layers.from_features = dense_of(from_features);
+  layers.codes = static_cast<int>(from_condition.shape(1));
+  layers.from_condition.assign(from_condition.data(),
+                               from_condition.data() + from_condition.size());
+  layers.middle = dense_of(middle);
+  layers.last = dense_of(last);
+  std::copy_n(axes_gain.data(), 3, layers.axes_gain);
+  return layers;
+}
+
+class PyBranch {
+ public:
+  PyBranch(const Array<-1, -1>& tables, const std::vector<int>& resolutions,
+           const std::vector<int>& sizes, double bound, const std::vector<PyAttention>& attention,
+           const Array<-1, -1>& from_features, const Array<-1, -1>& from_condition,
+           const Array<-1, -1>& middle, const Array<-1, -1>& last, const Array<3>& axes_gain)
+      : tables_(tables),
+        branch_(grid_shape(resolutions, sizes, bound, tables), tables.data(),
+                branch_layers(attention, from_features, from_condition, middle, last, axes_gain)),
+        codes_(from_condition.shape(1)),
+        outputs_(last.shape(0)) {}
+
+  bool settle(const Array<-1, 3>& points) {
+    nb::gil_scoped_release release;
+    return branch_.settle(points.shape(0), points.data());
+  }
+
+  bool deform(const Array<-1>& code, float gain, Array<-1, 3> means, Maybe<-1, 4> quats,
+              Maybe<-1, 3> scales, int threads) const {
+    const std::size_t n = means.shape(0);
+    require(code.shape(0) == codes_, "code: wanted as many numbers as the branch's conditions");
+    require(branch_.settled() < 0 || std::size_t(branch_.settled()) == n,
+            "means: wanted the settled points");
+    require((quats && scales) == (outputs_ == 10) && !quats == !scales,
+            "quats, scales: wanted where the branch gives them");
+    require((!quats || quats->shape(0) == n) && (!scales || scales->shape(0) == n),
+            "quats, scales: wanted N rows");
+    const emotalk::Pose pose{std::int64_t(n), means.data(), pointer(quats), pointer(scales)};
+    const float* values = code.data();
+    nb::gil_scoped_release release;
+    return branch_.deform(values, gain, pose, threads);
+  }
+
+ private:
+  Array<-1, -1> tables_;  // keeps the memory alive that the branch reads
+  emotalk::Branch branch_;
+  std::size_t codes_, outputs_;
+};
+
 double ssim(const Array<-1, -1, -1>& image, const Array<-1, -1, -1>& target,
             Maybe<-1, -1, -1> gradient, int threads) {
   for (int axis = 0; axis < 3; ++axis)
@@ -276,5 +342,14 @@ NB_MODULE(EMOTALK_MODULE, m) {
   m.def("hash_backward", &hash_backward, "points"_a, "tables"_a, "gradient"_a,
         "table_gradient"_a.none(), "point_gradient"_a.none(), "resolutions"_a, "sizes"_a,
         "bound"_a, "threads"_a);
+  nb::class_<PyBranch>(m, "Branch")
+      .def(nb::init<const Array<-1, -1>&, const std::vector<int>&, const std::vector<int>&, double,
+                    const std::vector<PyAttention>&, const Array<-1, -1>&, const Array<-1, -1>&,
+                    const Array<-1, -1>&, const Array<-1, -1>&, const Array<3>&>(),
+           "tables"_a, "resolutions"_a, "sizes"_a, "bound"_a, "attention"_a, "from_features"_a,
+           "from_condition"_a, "middle"_a, "last"_a, "axes_gain"_a)
+      .def("settle", &PyBranch::settle, "points"_a)
+      .def("deform", &PyBranch::deform, "code"_a, "gain"_a, "means"_a, "quats"_a.none(),
+           "scales"_a.none(), "threads"_a);
   m.def("ssim", &ssim, "image"_a, "target"_a, "gradient"_a.none(), "threads"_a);
 }

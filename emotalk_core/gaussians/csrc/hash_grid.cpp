@@ -12,7 +12,7 @@
 namespace emotalk {
 namespace {
 
-constexpr std::int64_t kChunk = 64;  // points whose cells fit the first-level cache
+constexpr std::int64_t kChunk = kHashBlock;
 constexpr std::uint32_t kPrime = 2654435761u;  // Mueller et al. 2022
 constexpr int kAxisU[kPlanes] = {0, 1, 0}, kAxisV[kPlanes] = {1, 2, 2};  // xy, yz, xz
 
@@ -100,10 +100,10 @@ void for_corners(const GridShape& shape, const Cells& cells, int plane, int leve
   }
 }
 
+// Feature j of point n goes to out[n * point_step + j * feature_step].
 template <int F>
 void encode(const GridShape& shape, const Cells& cells, const float* tables, std::int64_t count,
-            float* out) {
-  const int width = kPlanes * shape.levels * F;
+            float* out, std::int64_t point_step, std::int64_t feature_step) {
   for (int plane = 0; plane < kPlanes; ++plane)
     for (int level = 0; level < shape.levels; ++level) {
       const int unit = plane * shape.levels + level;
@@ -114,7 +114,7 @@ void encode(const GridShape& shape, const Cells& cells, const float* tables, std
                       const float a = table[index[0] * F + f], b = table[index[1] * F + f];
                       const float c = table[index[2] * F + f], d = table[index[3] * F + f];
                       const float low = a + u * (b - a), high = c + u * (d - c);
-                      out[n * width + unit * F + f] = low + v * (high - low);
+                      out[n * point_step + (unit * F + f) * feature_step] = low + v * (high - low);
                     }
                   });
     }
@@ -209,10 +209,20 @@ bool hash_forward(const GridShape& shape, std::int64_t count, const float* point
       const std::int64_t first = chunk * kChunk, used = std::min(kChunk, count - first);
       Cells cells;
       finite[chunk] = cells.compute(shape, points + 3 * first, used);
-      encode<F>(shape, cells, tables, used, out + first * width);
+      encode<F>(shape, cells, tables, used, out + first * width, width, 1);
     });
   });
   return std::all_of(finite.begin(), finite.end(), [](char ok) { return ok != 0; });
+}
+
+bool hash_block(const GridShape& shape, int count, const float* points, const float* tables,
+                float* out) {
+  Cells cells;
+  const bool finite = cells.compute(shape, points, count);
+  with_features(shape.features, [&](auto constant) {
+    encode<decltype(constant)::value>(shape, cells, tables, count, out, 1, kHashBlock);
+  });
+  return finite;
 }
 
 void hash_backward(const GridShape& shape, std::int64_t count, const float* points,

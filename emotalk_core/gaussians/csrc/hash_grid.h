@@ -20,6 +20,13 @@ struct GridShape {
 bool hash_forward(const GridShape& shape, std::int64_t count, const float* points,
                   const float* tables, float* out, int threads);
 
+constexpr int kHashBlock = 64;  // points whose cells fit the first-level cache
+
+// At most kHashBlock points; out: rows of kHashBlock floats, one for every plane, level and feature.
+// What lies behind the last point is left as it was.
+bool hash_block(const GridShape& shape, int count, const float* points, const float* tables,
+                float* out);
+
 // Any of the two gradients may be null; both are overwritten.
 void hash_backward(const GridShape& shape, std::int64_t count,
                    const float* points, const float* tables, const float* gradient,

@@ -1,0 +1,240 @@
+"""An avatar for live pictures: trained modules in, a drawer of frames on the compiled kernels out.
+
+Same pictures as `Avatar` but for float32 rounding (tests/avatar/test_live.py). Nothing is learnt
+here: offsets are added to the Gaussians' parameters inside the kernels, layer by layer in a core's
+first cache, where torch would write every hidden layer to memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from emotalk_core.avatar.branches import REST_RADIUS, DeformationBranch, RegionAttention
+from emotalk_core.avatar.compositing import insert
+from emotalk_core.avatar.conditions import FrameCondition
+from emotalk_core.avatar.crops import crop_camera
+from emotalk_core.avatar.encoders import AUDIO_CODE, LEAK, NEIGHBOURS, WINDOW, AudioEncoder
+from emotalk_core.avatar.model import Avatar, Drawer, FaceModel, MouthModel, as_gaussians
+from emotalk_core.gaussians.backends import resolve
+from emotalk_core.gaussians.conventions import non_finite
+from emotalk_core.gaussians.kernels import load, view
+from emotalk_core.gaussians.rasterize import rasterize
+from emotalk_core.types.gaussians import Camera, GaussianSet
+
+
+class LiveBranch:
+    """A trained branch as one kernel call."""
+
+    def __init__(self, branch: DeformationBranch, still: Float[Tensor, "N 3"] | None) -> None:
+        """Copy the weights.
+
+        Args:
+            branch: trained, on the CPU in float32.
+            still: positions that every call asks about, or None if they move.
+        """
+        self.spec = branch.spec
+        layout = branch.grid.layout
+        self.kernel = load().Branch(
+            view(branch.grid.tables),
+            list(layout.resolutions),
+            list(layout.sizes),
+            layout.bound,
+            [_attention(branch, name) for name in branch.attention],
+            _weights(branch.from_features),
+            _weights(branch.from_condition),
+            _weights(branch.layers[1]),
+            _weights(branch.layers[3]),
+            view(branch.axes_gain),
+        )
+        if still is not None and not self.kernel.settle(view(still)):
+            raise non_finite("means")
+
+    def move(
+        self, gaussians: GaussianSet, codes: Mapping[str, Float[Tensor, "1 C"]], threads: int
+    ) -> None:
+        """Add the offsets of one frame to the set's means, quats and scales, in place.
+
+        Raises:
+            NumericalError: a position is NaN or infinite.
+        """
+        code = torch.cat([codes[name][0] for name in self.spec.conditions])
+        gain = 1.0
+        if self.spec.zero_at_rest:
+            size = float(code.square().sum())
+            if size == 0.0:
+                return
+            gain = size / (size + REST_RADIUS**2)
+        shape = (gaussians.quats, gaussians.scales) if self.spec.with_shape else (None, None)
+        if not self.kernel.deform(
+            view(code), gain, view(gaussians.means), *map(view, shape), threads
+        ):
+            raise non_finite("means")
+
+
+def _weights(layer: nn.Module):  # type: ignore[no-untyped-def]
+    assert isinstance(layer, nn.Linear)
+    return view(layer.weight)
+
+
+def _attention(branch: DeformationBranch, name: str):  # type: ignore[no-untyped-def]
+    module = branch.attention[name]
+    assert isinstance(module, RegionAttention)
+    hidden, factors = (_weights(module.layers[k]) for k in (0, 2))
+    return hidden, factors, name in branch.spec.relu_attention
+
+
+class LiveEncoder:
+    """The audio encoders of several layers at once.
+
+    Convolutions over 16 samples or eight frames are so short that starting one costs more than its
+    arithmetic: each becomes one matrix over all samples, and the layers' matrices are multiplied
+    in one batch.
+    """
+
+    def __init__(self, encoders: Sequence[AudioEncoder]) -> None:
+        """Copy the weights of trained encoders of one shape."""
+        self.mean = torch.stack([e.mean for e in encoders])[:, None, None]
+        self.scale = torch.stack([e.std for e in encoders])[:, None, None]
+        nets, attentions = [e.net for e in encoders], [e.attention for e in encoders]
+        self.codes = _stacked(
+            [[*_matrices(n.convolutions, WINDOW), *_linear(n.head)] for n in nets]
+        )
+        self.scores = _stacked(
+            [[*_matrices(a.convolutions, NEIGHBOURS), *_linear([a.head])] for a in attentions]
+        )
+
+    def __call__(self, audio: Float[Tensor, "8 W D"]) -> Float[Tensor, "E 32"]:
+        """One code an encoder."""
+        inside = (audio.abs().sum(dim=(1, 2)) > 0).to(audio.dtype)[:, None, None]
+        scaled = ((audio - self.mean) / self.scale * inside).transpose(2, 3).flatten(2)
+        codes = _through(scaled, self.codes)
+        scores = _through(codes.transpose(1, 2).flatten(1)[:, None], self.scores)
+        return F.layer_norm((torch.softmax(scores, dim=2) @ codes)[:, 0], (AUDIO_CODE,))
+
+
+Layer = tuple[Tensor, Tensor]  # [inputs, outputs] weights and [outputs] bias
+
+
+def _matrices(convolutions: Iterable[nn.Module], length: int) -> list[Layer]:
+    """Convolutions of a sequence of `length` samples as matrices over [channel, sample]."""
+    layers = []
+    for module in convolutions:
+        if not isinstance(module, nn.Conv1d):
+            continue
+        channels = module.in_channels
+        basis = torch.eye(channels * length).reshape(-1, channels, length)
+        bias = module(torch.zeros(1, channels, length))
+        layers.append(((module(basis) - bias).flatten(1), bias.flatten()))
+        length = bias.shape[2]
+    return layers
+
+
+def _linear(modules: Iterable[nn.Module]) -> list[Layer]:
+    return [(m.weight.T, m.bias) for m in modules if isinstance(m, nn.Linear)]
+
+
+def _stacked(networks: Sequence[Sequence[Layer]]) -> list[Layer]:
+    """Networks of one shape, layer by layer as [E, inputs, outputs] and [E, 1, outputs]."""
+    return [
+        (
+            torch.stack([w for w, _ in same]).contiguous(),
+            torch.stack([b for _, b in same])[:, None],
+        )
+        for same in zip(*networks)
+    ]
+
+
+def _through(values: Float[Tensor, "E B I"], layers: Sequence[Layer]) -> Float[Tensor, "E B O"]:
+    """Layers with LeakyReLU between them, none behind the last."""
+    for weights, bias in layers[:-1]:
+        values = F.leaky_relu_(torch.baddbmm(bias, values, weights), LEAK)
+    weights, bias = layers[-1]
+    return torch.baddbmm(bias, values, weights)
+
+
+class LiveAvatar:
+    """Draws the frames of a trained avatar; several threads may call it at the same time."""
+
+    def __init__(self, avatar: Avatar) -> None:
+        self.mouth, self.face = avatar.mouth, avatar.face
+        self.mouth_set, self.face_set = _set_of(self.mouth), _set_of(self.face)
+        self.encoder = LiveEncoder([self.mouth.audio, self.face.audio])
+        self.mouth_branch = LiveBranch(self.mouth.branch, self.mouth_set.means)
+        self.face_branch = LiveBranch(self.face.branch, self.face_set.means)
+        emotion = self.face.emotion
+        self.emotion_branch = None if emotion is None else LiveBranch(emotion, None)
+
+    @torch.no_grad()
+    def __call__(
+        self, condition: FrameCondition, camera: Camera, background: Float[Tensor, "3 H W"]
+    ) -> Float[Tensor, "3 H W"]:
+        """One composited frame in 0..1 (not clamped); see `Avatar.forward`."""
+        to_mouth, to_face = self.encoder(condition.audio).split(1)
+        behind = self._behind_face(to_mouth, camera, background)
+        return self._draw(self._posed_face(to_face, condition), camera, behind, self.face)
+
+    def _posed_face(self, audio: Float[Tensor, "1 32"], condition: FrameCondition) -> GaussianSet:
+        emotion = (
+            condition.action_units.new_zeros(2) if condition.emotion is None else condition.emotion
+        )[None]
+        units = self.face.standardised(condition.action_units[None])
+        codes = {"audio": audio, "action_units": units, "emotion": emotion}
+        posed = _movable(self.face_set)
+        for branch in (self.face_branch, self.emotion_branch):
+            if branch is not None:
+                branch.move(posed, codes, self.face.compute.threads)
+        return posed
+
+    def _behind_face(
+        self, audio: Float[Tensor, "1 32"], camera: Camera, background: Float[Tensor, "3 H W"]
+    ) -> Float[Tensor, "3 H W"]:
+        crop = self.mouth.crop(camera)
+        posed = _movable(self.mouth_set)
+        self.mouth_branch.move(posed, {"audio": audio}, self.mouth.compute.threads)
+        inside = self._draw(posed, crop_camera(camera, crop), crop.cut(background), self.mouth)
+        return insert(background, inside, crop)
+
+    @staticmethod
+    def _draw(
+        gaussians: GaussianSet,
+        camera: Camera,
+        background: Float[Tensor, "3 h w"],
+        layer: MouthModel | FaceModel,
+    ) -> Float[Tensor, "3 h w"]:
+        return rasterize(
+            gaussians,
+            camera,
+            background,
+            with_normals=False,
+            backend=layer.compute.backend,
+            threads=layer.compute.threads,
+        ).rgb
+
+
+def _set_of(layer: MouthModel | FaceModel) -> GaussianSet:
+    gaussians = as_gaussians(dict(layer.gaussians.items()))
+    plain = {name: value.detach().contiguous() for name, value in gaussians.tensors().items()}
+    return replace(GaussianSet(**plain), normal_residuals=None)
+
+
+def _movable(gaussians: GaussianSet) -> GaussianSet:
+    """The set with its own copy of what branches move."""
+    return replace(
+        gaussians,
+        means=gaussians.means.clone(),
+        quats=gaussians.quats.clone(),
+        scales=gaussians.scales.clone(),
+    )
+
+
+def live_avatar(avatar: Avatar) -> Drawer:
+    """The quickest drawer of these frames here: the compiled kernels, or the avatar itself."""
+    means = avatar.face.gaussians["means"]
+    name = resolve(avatar.face.compute.backend, means.device, means.dtype)
+    return LiveAvatar(avatar) if name == "cpu" else avatar

@@ -1,0 +1,144 @@
+"""The kernels' branches against torch, and live frames against the avatar's own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from emotalk_core.avatar.branches import BranchSpec, DeformationBranch, emotion_spec, face_spec
+from emotalk_core.avatar.encoders import AudioEncoder
+from emotalk_core.avatar.live import LiveAvatar, LiveBranch, LiveEncoder, live_avatar
+from emotalk_core.avatar.model import Avatar, Compute, FaceModel
+from emotalk_core.errors import NumericalError
+from emotalk_core.gaussians import kernels
+from emotalk_core.types.gaussians import GaussianOffsets, GaussianSet
+from tests.avatar.test_avatar_model import camera, condition, gaussians, mouth_model
+
+pytestmark = pytest.mark.skipif(
+    bool(kernels.why_missing()), reason=f"compiled kernels: {kernels.why_missing()}"
+)
+SPECS = {
+    "face": face_spec(32, 7, with_emotion=False),
+    "combined": face_spec(32, 7, with_emotion=True),
+    "emotion": emotion_spec(),
+    "plain": BranchSpec({"audio": 5}, {}, (), 16, 64, 30, (0.2, 1.0, 0.2), with_shape=False),
+}
+
+
+def trained(spec: BranchSpec) -> DeformationBranch:
+    """A branch whose every part matters, as after training."""
+    torch.manual_seed(4)
+    branch = DeformationBranch(spec, "auto", 1).eval().requires_grad_(False)
+    branch.grid.tables.normal_()
+    return branch
+
+
+def codes_of(spec: BranchSpec, scale: float = 0.5) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    return {
+        name: scale * torch.randn(1, size, generator=generator)
+        for name, size in spec.conditions.items()
+    }
+
+
+@pytest.mark.parametrize("isa", kernels.runnable())
+@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("count", [1, 64, 203])
+@pytest.mark.parametrize("moving", [False, True])
+def test_branch_gives_what_torch_gives(
+    isa: str, name: str, count: int, moving: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emotalk_core.avatar.live.load", lambda: kernels.load(isa))
+    branch, start = trained(SPECS[name]), gaussians(count, 1, (0, 0, 0), 1)
+    codes = codes_of(SPECS[name])
+    expected: GaussianOffsets = branch(start.means, codes)
+    moved = replace(start, means=start.means.clone(), quats=start.quats.clone())
+    moved = replace(moved, scales=start.scales.clone())
+    LiveBranch(branch, None if moving else start.means).move(moved, codes, threads=2)
+    for got, want in ((moved, start.deformed(expected)),):
+        torch.testing.assert_close(got.means, want.means, atol=1e-7, rtol=1e-5)
+        torch.testing.assert_close(got.quats, want.quats, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(got.scales, want.scales, atol=1e-5, rtol=1e-5)
+    assert not torch.equal(moved.means, start.means)
+
+
+def test_number_of_threads_changes_no_byte() -> None:
+    branch, start = trained(SPECS["face"]), gaussians(1000, 1, (0, 0, 0), 1)
+    live = LiveBranch(branch, start.means)
+
+    def moved(threads: int) -> GaussianSet:
+        copy = replace(start, **{k: v.clone() for k, v in start.tensors().items()})
+        live.move(copy, codes_of(SPECS["face"]), threads)
+        return copy
+
+    one, three = moved(1), moved(3)
+    assert all(torch.equal(v, three.tensors()[k]) for k, v in one.tensors().items())
+
+
+def test_no_emotion_moves_nothing() -> None:
+    start = gaussians(50, 1, (0, 0, 0), 1)
+    copy = replace(start, means=start.means.clone())
+    LiveBranch(trained(SPECS["emotion"]), None).move(copy, {"emotion": torch.zeros(1, 2)}, 1)
+    assert torch.equal(copy.means, start.means)
+
+
+def test_position_that_is_not_a_number_is_named() -> None:
+    start = gaussians(70, 1, (0, 0, 0), 1)
+    start.means[66, 1] = float("nan")
+    with pytest.raises(NumericalError, match="means"):
+        LiveBranch(trained(SPECS["emotion"]), start.means)
+    moving = LiveBranch(trained(SPECS["emotion"]), None)
+    with pytest.raises(NumericalError, match="means"):
+        moving.move(start, {"emotion": torch.ones(1, 2)}, 1)
+
+
+def test_wrong_sizes_are_refused() -> None:
+    start = gaussians(50, 1, (0, 0, 0), 1)
+    live = LiveBranch(trained(SPECS["face"]), start.means[:40].contiguous())
+    with pytest.raises(ValueError, match="settled points"):
+        live.move(start, codes_of(SPECS["face"]), 1)
+    with pytest.raises(ValueError, match="code"):
+        live.move(start, {name: torch.zeros(1, 1) for name in SPECS["face"].conditions}, 1)
+
+
+def test_encoders_at_once_give_what_each_gives() -> None:
+    torch.manual_seed(6)
+    encoders = [AudioEncoder(5).eval().requires_grad_(False) for _ in range(2)]
+    for encoder in encoders:
+        encoder.set_statistics(3 + 2 * torch.randn(20, 16, 5))
+    audio = torch.randn(8, 16, 5)
+    audio[0] = 0  # before the clip
+    expected = torch.cat([encoder(audio[None]) for encoder in encoders])
+    torch.testing.assert_close(LiveEncoder(encoders)(audio), expected, atol=2e-5, rtol=1e-4)
+
+
+def avatar_of(emotion: str, backend: str) -> Avatar:
+    """A made-up avatar whose branches move it visibly."""
+    torch.manual_seed(0)
+    face = FaceModel(gaussians(300, 1, (0, 0, 0), 4), 4, emotion, Compute(backend, 1))
+    face.set_statistics(torch.rand(20, 7))
+    avatar = Avatar(mouth_model(), face).eval().requires_grad_(False)
+    for branch in (avatar.mouth.branch, face.branch, face.emotion):
+        if branch is not None:
+            branch.grid.tables.normal_(std=0.1)
+    return avatar.settle()
+
+
+@pytest.mark.parametrize("emotion", ["branch", "none", "combined"])
+@pytest.mark.parametrize("drivers", [None, (0.0, 0.0), (0.6, -0.4)])
+def test_live_frame_is_the_avatars_frame(emotion: str, drivers: tuple[float, float] | None) -> None:
+    avatar = avatar_of(emotion, "auto")
+    behind = torch.rand(3, 48, 48, generator=torch.Generator().manual_seed(2))
+    wanted = avatar(condition(drivers), camera(), behind)
+    got = LiveAvatar(avatar)(condition(drivers), camera(), behind)
+    # A Gaussian may cross the threshold of 1/255 by rounding: one pixel, below one grey step.
+    assert float((got - wanted).abs().max()) < 1 / 255
+    assert float((got - wanted).abs().median()) < 1e-6
+
+
+def test_without_kernels_the_avatar_draws_itself() -> None:
+    avatar = avatar_of("branch", "torch")
+    assert live_avatar(avatar) is avatar
+    assert isinstance(live_avatar(avatar_of("branch", "auto")), LiveAvatar)
