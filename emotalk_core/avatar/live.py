@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from emotalk_core.avatar.branches import REST_RADIUS, DeformationBranch, RegionAttention
 from emotalk_core.avatar.compositing import insert
 from emotalk_core.avatar.conditions import FrameCondition
-from emotalk_core.avatar.crops import crop_camera
+from emotalk_core.avatar.crops import box_corners, crop_camera
 from emotalk_core.avatar.encoders import AUDIO_CODE, LEAK, NEIGHBOURS, WINDOW, AudioEncoder
 from emotalk_core.avatar.model import Avatar, Drawer, FaceModel, MouthModel, as_gaussians
 from emotalk_core.gaussians.backends import resolve
 from emotalk_core.gaussians.conventions import non_finite
 from emotalk_core.gaussians.kernels import load, view
-from emotalk_core.gaussians.rasterize import rasterize
+from emotalk_core.gaussians.raster_cpu import paint_cpu
 from emotalk_core.types.gaussians import Camera, GaussianSet
 
 
@@ -167,6 +167,7 @@ class LiveAvatar:
         self.encoder = LiveEncoder([self.mouth.audio, self.face.audio])
         self.mouth_branch = LiveBranch(self.mouth.branch, self.mouth_set.means)
         self.face_branch = LiveBranch(self.face.branch, self.face_set.means)
+        self.mouth_box = box_corners(self.mouth.low, self.mouth.high)
         emotion = self.face.emotion
         self.emotion_branch = None if emotion is None else LiveBranch(emotion, None)
 
@@ -176,8 +177,18 @@ class LiveAvatar:
     ) -> Float[Tensor, "3 H W"]:
         """One composited frame in 0..1 (not clamped); see `Avatar.forward`."""
         to_mouth, to_face = self.encoder(condition.audio).split(1)
-        behind = self._behind_face(to_mouth, camera, background)
-        return self._draw(self._posed_face(to_face, condition), camera, behind, self.face)
+        crop = self.mouth.crop(camera, self.mouth_box)
+        inside = crop.cut(background).contiguous()
+        mouth = self._posed_mouth(to_mouth)
+        paint_cpu(mouth, crop_camera(camera, crop), inside, self.mouth.compute.threads)
+        picture = insert(background, inside, crop)
+        paint_cpu(self._posed_face(to_face, condition), camera, picture, self.face.compute.threads)
+        return picture
+
+    def _posed_mouth(self, audio: Float[Tensor, "1 32"]) -> GaussianSet:
+        posed = _movable(self.mouth_set)
+        self.mouth_branch.move(posed, {"audio": audio}, self.mouth.compute.threads)
+        return posed
 
     def _posed_face(self, audio: Float[Tensor, "1 32"], condition: FrameCondition) -> GaussianSet:
         emotion = (
@@ -190,31 +201,6 @@ class LiveAvatar:
             if branch is not None:
                 branch.move(posed, codes, self.face.compute.threads)
         return posed
-
-    def _behind_face(
-        self, audio: Float[Tensor, "1 32"], camera: Camera, background: Float[Tensor, "3 H W"]
-    ) -> Float[Tensor, "3 H W"]:
-        crop = self.mouth.crop(camera)
-        posed = _movable(self.mouth_set)
-        self.mouth_branch.move(posed, {"audio": audio}, self.mouth.compute.threads)
-        inside = self._draw(posed, crop_camera(camera, crop), crop.cut(background), self.mouth)
-        return insert(background, inside, crop)
-
-    @staticmethod
-    def _draw(
-        gaussians: GaussianSet,
-        camera: Camera,
-        background: Float[Tensor, "3 h w"],
-        layer: MouthModel | FaceModel,
-    ) -> Float[Tensor, "3 h w"]:
-        return rasterize(
-            gaussians,
-            camera,
-            background,
-            with_normals=False,
-            backend=layer.compute.backend,
-            threads=layer.compute.threads,
-        ).rgb
 
 
 def _set_of(layer: MouthModel | FaceModel) -> GaussianSet:

@@ -92,10 +92,11 @@ class MouthModel(nn.Module):
         codes = {"audio": self.audio(condition.audio[None])}
         return self.branch(self.still or self.gaussians["means"], codes)
 
-    def crop(self, camera: Camera) -> Crop:
-        """Where the mouth's box lies in the frame."""
+    def crop(self, camera: Camera, corners: Float[Tensor, "8 3"] | None = None) -> Crop:
+        """Where the mouth's box lies in the frame; its corners may be had beforehand."""
         with torch.no_grad():
-            corners = box_corners(self.low, self.high)
+            if corners is None:
+                corners = box_corners(self.low, self.high)
             points, _ = project_points(corners, camera.K, camera.viewmat)
             return crop_around(points, MOUTH_CROP_MARGIN, camera)
 

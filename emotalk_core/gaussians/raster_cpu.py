@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -17,7 +18,7 @@ from emotalk_core.gaussians.conventions import (
     non_finite,
 )
 from emotalk_core.gaussians.kernels import load, view
-from emotalk_core.types.gaussians import RenderOutput
+from emotalk_core.types.gaussians import Camera, GaussianSet, RenderOutput
 
 # Names of the bits that the forward kernel returns, in the order of csrc/raster.h `Input`.
 INPUT_NAMES = (
@@ -47,6 +48,12 @@ def _gaussians(kernels: Any, tensors: tuple[Tensor | None, ...]) -> Any:
     return kernels.Gaussians(*(view(tensor) for tensor in tensors))
 
 
+def _check(wrong: int) -> None:
+    if wrong:
+        names = [name for bit, name in enumerate(INPUT_NAMES) if wrong >> bit & 1]
+        raise non_finite(", ".join(names))
+
+
 class _Rasterize(torch.autograd.Function):
     """Inputs: the seven arrays of a Gaussian set, background, viewmat, probe, shot."""
 
@@ -71,9 +78,7 @@ class _Rasterize(torch.autograd.Function):
             view(means2d),
             shot.threads,
         )
-        if wrong:
-            names = [name for bit, name in enumerate(INPUT_NAMES) if wrong >> bit & 1]
-            raise non_finite(", ".join(names))
+        _check(wrong)
         ctx.raster, ctx.shot, ctx.has_probe = raster, shot, probe is not None
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*arrays, background, rgb, alpha, depth, normals, extra)
@@ -106,6 +111,39 @@ class _Rasterize(torch.autograd.Function):
             shot.threads,
         )
         return (*wanted, to_background, to_viewmat, to_probe, None)
+
+
+def paint_cpu(
+    gaussians: GaussianSet, camera: Camera, picture: Float[Tensor, "3 H W"], threads: int
+) -> None:
+    """Draw colours over a contiguous picture, in place and without gradients (live frames).
+
+    The bytes are those of `rasterize(...).rgb` with the picture as its background.
+
+    Raises:
+        NumericalError: NaN or infinity in a parameter of the Gaussians.
+    """
+    n, kernels = len(gaussians), load()
+    arrays = (
+        gaussians.means,
+        gaussians.quats,
+        gaussians.scales,
+        gaussians.opacities,
+        gaussians.sh_coeffs,
+        None,
+        gaussians.means.new_empty(n, 0),
+    )
+    size, degree = (camera.width, camera.height), gaussians.sh_degree
+    raster = kernels.Raster(view(camera.viewmat), view(camera.K), *size, degree, False)
+    wrong = raster.forward(
+        _gaussians(kernels, arrays),
+        view(picture),
+        kernels.Images(view(picture), None, None, None, None),
+        view(torch.empty(n, 2, dtype=torch.int32)),
+        view(torch.empty(n, 2)),
+        threads,
+    )
+    _check(wrong)
 
 
 def rasterize_cpu(request: RasterRequest) -> RasterResult:

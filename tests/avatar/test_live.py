@@ -13,6 +13,8 @@ from emotalk_core.avatar.live import LiveAvatar, LiveBranch, LiveEncoder, live_a
 from emotalk_core.avatar.model import Avatar, Compute, FaceModel
 from emotalk_core.errors import NumericalError
 from emotalk_core.gaussians import kernels
+from emotalk_core.gaussians.raster_cpu import paint_cpu
+from emotalk_core.gaussians.rasterize import rasterize
 from emotalk_core.types.gaussians import GaussianOffsets, GaussianSet
 from tests.avatar.test_avatar_model import camera, condition, gaussians, mouth_model
 
@@ -112,6 +114,17 @@ def test_encoders_at_once_give_what_each_gives() -> None:
     audio[0] = 0  # before the clip
     expected = torch.cat([encoder(audio[None]) for encoder in encoders])
     torch.testing.assert_close(LiveEncoder(encoders)(audio), expected, atol=2e-5, rtol=1e-4)
+
+
+def test_painting_over_a_picture_is_drawing_before_it() -> None:
+    picture = torch.rand(3, 48, 48, generator=torch.Generator().manual_seed(2))
+    drawn = gaussians(300, 1, (0, 0, 0), 4)
+    wanted = rasterize(drawn, camera(), picture, with_normals=False, backend="cpu").rgb
+    paint_cpu(drawn, camera(), picture, threads=2)
+    assert torch.equal(picture, wanted)
+    drawn.quats[7] = float("inf")
+    with pytest.raises(NumericalError, match="quats"):
+        paint_cpu(drawn, camera(), picture, threads=1)
 
 
 def avatar_of(emotion: str, backend: str) -> Avatar:

@@ -119,12 +119,12 @@ class PyRaster {
                    Array<-1, 2> means2d, int threads) {
     const emotalk::GaussianArrays arrays = gaussians.arrays();
     const emotalk::Planes planes = out.planes(view_.width, view_.height, arrays.extra_count);
-    require(planes.rgb && planes.alpha && planes.depth && (planes.normals || !view_.with_normals) &&
-                planes.extra, "images: every output is needed");
+    require(planes.rgb && (planes.normals || !view_.with_normals), "images: no place for an output");
     require(arrays.sh_size >= (view_.sh_degree + 1) * (view_.sh_degree + 1), "sh: too few bands");
     require(radii.shape(0) == std::size_t(arrays.count) &&
                 means2d.shape(0) == std::size_t(arrays.count), "radii, means2d: wanted N rows");
     const emotalk::Background behind = background_of(background, view_.width, view_.height);
+    can_go_back_ = planes.alpha != nullptr;
     nb::gil_scoped_release release;
     return raster_.forward(arrays, view_, behind, planes, radii.data(), means2d.data(), threads);
   }
@@ -133,6 +133,7 @@ class PyRaster {
                 Gaussians& wanted, Maybe<-1, 2> means2d, Maybe<4, 4> viewmat,
                 std::optional<AnyRank> background_gradient, int threads) {
     const emotalk::GaussianArrays arrays = gaussians.arrays();
+    require(can_go_back_, "images: forward drew without alpha");
     const emotalk::GaussianArrays out = wanted.arrays();
     require(out.count == arrays.count && out.sh_size == arrays.sh_size &&
                 out.extra_count == arrays.extra_count, "gradients: wanted the shapes of the inputs");
@@ -162,6 +163,7 @@ class PyRaster {
  private:
   emotalk::View view_;
   emotalk::Raster raster_;
+  bool can_go_back_ = false;
 };
 
 emotalk::GridShape grid_shape(const std::vector<int>& resolutions, const std::vector<int>& sizes,

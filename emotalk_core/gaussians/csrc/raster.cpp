@@ -166,7 +166,7 @@ unsigned Raster::forward(const GaussianArrays& gaussians, const View& view,
 void Raster::blend(Team& team, const Background& background, const Planes& out) {
   const std::vector<Channel> all = channels(out, nullptr);
   const std::int64_t size = std::int64_t(view_.width) * view_.height;
-  transmittance_.resize(size);
+  if (out.alpha) transmittance_.resize(size);
   std::vector<std::int64_t> computed(std::size_t(columns_) * rows_, 0);
   for (std::size_t first = 0; first < all.size(); first += kMaxChannels) {
     const Channel* run = &all[first];
@@ -182,7 +182,7 @@ void Raster::blend(Team& team, const Background& background, const Planes& out) 
         computed[index] = blend_tile<C>(tile, values);
         const PlaneTile pixels(tile, view_.width);
         for (Vec& through : values.transmittance) through = plus(through);
-        if (first == 0) {
+        if (first == 0 && out.alpha) {
           pixels.save(out.alpha, values.alpha);
           pixels.save(transmittance_.data(), values.transmittance);
         }

@@ -100,7 +100,9 @@ enum Input { kMeans, kQuats, kScales, kOpacities, kSh, kResiduals, kExtra, kInpu
 // the caller's arrays; different objects may be used in different threads at the same time.
 class Raster {
  public:
-  // Returns a bit mask of inputs that hold NaN or infinity; the outputs are then undefined.
+  // Returns a bit mask of inputs that hold NaN or infinity; the outputs are then undefined. `rgb`
+  // may be the background image itself, which is then drawn over. Without `alpha` there is no way
+  // back.
   unsigned forward(const GaussianArrays& gaussians, const View& view, const Background& background,
                    const Planes& out, std::int32_t* radii, float* means2d, int threads);
 
