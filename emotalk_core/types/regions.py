@@ -40,4 +40,4 @@ def region_mask(
     """True where the label is one of `names` (union; METHOD decision 8: never XOR of colours)."""
     lookup = np.zeros(256, dtype=bool)
     lookup[[LABEL[name] for name in names]] = True
-    return lookup[labels]
+    return lookup.take(labels)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
@@ -9,10 +11,11 @@ from jaxtyping import Bool, Float, Float32, UInt8
 SUBPIXEL_BITS = 4  # cv2's fixed-point coordinates: a sixteenth of a pixel
 SUPERSAMPLING = 4  # per axis, for the edges of polygons
 FINEST_PYRAMID = 4  # px: push-pull stops here
+KERNEL_REACH = 9.0  # px: discs up to here are faster by a structuring element than by distances
 
 
-def _box(mask: Bool[np.ndarray, "H W"], margin: int) -> tuple[slice, slice]:
-    """The rows and columns of the mask and `margin` px around; distances cost by the pixel."""
+def bounding_box(mask: Bool[np.ndarray, "H W"], margin: int = 0) -> tuple[slice, slice]:
+    """The rows and columns of a mask that is not empty and `margin` px around."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return (
         slice(max(int(rows[0]) - margin, 0), int(rows[-1]) + 1 + margin),
@@ -20,26 +23,49 @@ def _box(mask: Bool[np.ndarray, "H W"], margin: int) -> tuple[slice, slice]:
     )
 
 
+def cell_size(radius: float, cells: float) -> int:
+    """Px of the largest cell, a power of two, of which a radius in px holds that many."""
+    return 1 << max(int(radius / cells).bit_length() - 1, 0)
+
+
+def in_cells(picture: np.ndarray, step: int) -> np.ndarray:
+    """Means over cells of `step` x `step` px."""
+    height, width = picture.shape[:2]
+    cells = (-(-width // step), -(-height // step))
+    return cv2.resize(picture, cells, interpolation=cv2.INTER_AREA)
+
+
+@lru_cache(maxsize=32)
+def _disc(radius: float) -> UInt8[np.ndarray, "K K"]:
+    """Structuring element: 1 up to `radius` px from its middle."""
+    reach = np.arange(-int(radius), int(radius) + 1, dtype=np.float32)
+    return (np.hypot(reach[:, None], reach) <= radius).astype(np.uint8)
+
+
+def _distance(mask: Bool[np.ndarray, "H W"]) -> Float32[np.ndarray, "H W"]:
+    """Of every pixel inside the mask to the next one outside, px."""
+    return cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+
+
 def dilate(mask: Bool[np.ndarray, "H W"], radius: float) -> Bool[np.ndarray, "H W"]:
     """The mask grown by a disc of `radius` px."""
+    if radius <= KERNEL_REACH:
+        return cv2.dilate(mask.astype(np.uint8), _disc(radius)).view(bool)
     result = mask.copy()
     if mask.any():
-        box = _box(mask, int(np.ceil(radius)))
-        # by distances: a large structuring element costs a hundred times as much
-        outside = (~mask[box]).astype(np.uint8)
-        away = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        result[box] = away <= radius
+        box = bounding_box(mask, int(np.ceil(radius)))
+        result[box] = _distance(~mask[box]) <= radius
     return result
 
 
 def erode(mask: Bool[np.ndarray, "H W"], radius: float) -> Bool[np.ndarray, "H W"]:
     """The mask shrunk by a disc of `radius` px; the picture's border does not shrink it."""
+    if radius <= KERNEL_REACH:
+        return cv2.erode(mask.astype(np.uint8), _disc(radius)).view(bool)
     result = mask.copy()
     if mask.any() and not mask.all():
-        box = _box(mask, 1)
-        inside = mask[box].astype(np.uint8)
-        away = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        result[box] = away > radius
+        box = bounding_box(mask, 1)
+        result[box] = _distance(mask[box]) > radius
     return result
 
 
@@ -68,28 +94,51 @@ def polygon(points: Float[np.ndarray, "N 2"], shape: tuple[int, int]) -> Float32
 
 
 def guided(
-    guide: UInt8[np.ndarray, "H W 3"], values: Float32[np.ndarray, "H W"], radius: float, eps: float
+    guide: UInt8[np.ndarray, "H W"],
+    values: Float32[np.ndarray, "H W"],
+    radius: float,
+    eps: float,
+    step: int = 1,
 ) -> Float32[np.ndarray, "H W"]:
-    """Edge-following smoothing of `values` along a colour picture (He et al. 2010).
+    """Edge-following smoothing of `values` along a grey picture (He et al. 2010).
 
     Args:
-        guide: RGB.
+        guide: grey.
         values: what is smoothed.
         radius: px.
         eps: grey levels of the guide that count as texture, not as an edge.
+        step: px; the coefficients are found on cells of this size (He and Sun 2015).
     """
-    return cv2.ximgproc.guidedFilter(guide, values, max(round(radius), 1), eps**2)
+    size = (2 * max(round(radius / step), 1) + 1,) * 2
+
+    def mean(picture: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+        return cv2.boxFilter(picture, -1, size, borderType=cv2.BORDER_REFLECT)
+
+    small = (in_cells(guide, step) if step > 1 else guide).astype(np.float32)
+    wanted = in_cells(values, step) if step > 1 else values
+    middle, offset = mean(small), mean(wanted)
+    slope = mean(small * wanted) - middle * offset
+    slope /= mean(small * small) - middle * middle + np.float32(eps**2)
+    offset -= slope * middle
+    slope, offset = mean(slope), mean(offset)
+    if step > 1:
+        full = (guide.shape[1], guide.shape[0])
+        slope, offset = cv2.resize(slope, full), cv2.resize(offset, full)
+    slope *= guide
+    slope += offset
+    return slope
 
 
 def hanging(mask: Bool[np.ndarray, "H W"], gap: float) -> Bool[np.ndarray, "H W"]:
     """Pixels under which the mask has a gap of more than `gap` px: hair of the nape, no body."""
     rows = max(round(gap), 1)
-    empty = ~mask
-    run = empty.copy()
-    for shift in range(1, rows):
-        run[: len(run) - shift] &= empty[shift:]
-        run[len(run) - shift :] = False
-    return np.logical_or.accumulate(run[::-1], axis=0)[::-1]
+    # a pixel is kept where all `rows` from it on downwards are empty
+    empty = (~mask).astype(np.uint8)
+    line, border = np.ones((rows, 1), np.uint8), cv2.BORDER_CONSTANT
+    run = cv2.erode(empty, line, anchor=(0, 0), borderType=border, borderValue=(0,))
+    numbers = np.arange(1, len(run) + 1, dtype=np.float32)[:, None]
+    lowest = cv2.reduce(run * numbers, 0, cv2.REDUCE_MAX)
+    return numbers <= lowest
 
 
 def push_pull(

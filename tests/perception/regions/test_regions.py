@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation, binary_erosion
@@ -7,7 +8,14 @@ from scipy.ndimage import binary_dilation, binary_erosion
 from emotalk_core.perception.landmarks import topology as tp
 from emotalk_core.perception.regions.colours import CLASSES, CLOTHES, HAIR, SKIN, fit_colours
 from emotalk_core.perception.regions.face import ClipFaces
-from emotalk_core.perception.regions.filters import dilate, erode, hanging, polygon, push_pull
+from emotalk_core.perception.regions.filters import (
+    dilate,
+    erode,
+    guided,
+    hanging,
+    polygon,
+    push_pull,
+)
 from emotalk_core.perception.regions.labels import _near_lips
 from emotalk_core.perception.regions.matting import person_alpha
 from emotalk_core.perception.regions.person import _median3
@@ -73,6 +81,19 @@ def test_push_pull_keeps_what_is_known_and_fills_between() -> None:
     assert np.allclose(filled[:, :8], 100) and np.allclose(filled[:, 24:], 200)
     assert filled[:, 8:24].min() >= 100 and filled[:, 8:24].max() <= 200
     assert filled[16, 10, 0] < filled[16, 21, 0]
+
+
+def test_guided_filter_is_opencvs_and_much_the_same_on_cells() -> None:
+    rng = np.random.default_rng(1)
+    rows, columns = np.mgrid[:64, :80]
+    guide = np.where(columns + rows // 3 < 50, 60, 170) + rng.normal(0, 4, (64, 80))
+    grey = np.clip(guide, 0, 255).astype(np.uint8)
+    values = (columns < 46 - rows // 4).astype(np.float32)
+    wanted = cv2.ximgproc.guidedFilter(grey, values, 4, 8.0**2)
+    assert np.abs(guided(grey, values, 4, 8.0) - wanted).max() < 1e-3
+    rough = guided(grey, values, 4, 8.0, step=2)
+    assert np.abs(rough - wanted).mean() < 0.03
+    assert np.array_equal(rough, guided(grey, values, 4, 8.0, step=2))
 
 
 def test_median_of_three_drops_a_failed_mask() -> None:
