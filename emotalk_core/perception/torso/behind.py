@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from emotalk_core.perception.regions.face import FaceShape
-from emotalk_core.perception.regions.filters import blur, dilate
+from emotalk_core.perception.regions.filters import (
+    blur,
+    bounding_box,
+    cell_size,
+    dilate,
+    in_cells,
+)
 from emotalk_core.perception.regions.plate import Plate
 from emotalk_core.perception.torso.columns import BODY, NECK, Columns, carried_up
 from emotalk_core.perception.torso.settings import TorsoSettings
@@ -17,6 +24,8 @@ from emotalk_core.types.regions import LABEL, TORSO, region_mask
 HEAD_ALPHA = 0.08  # alpha above that belongs to the head: hair tips would stay in the picture
 MEMBRANE_SIGMA = 4.0  # face units: exposure and compression shift the plate slowly over the picture
 MEMBRANE_LIMIT = 25.0  # grey levels; larger differences are not exposure
+MEMBRANE_CELLS = 2.0  # at least so many cells in the sigma: so smooth a thing needs no pixels
+MEMBRANE_REACH = 4.5  # sigmas: what lies farther from the hole does not move its correction
 MEMBRANE_FADE = 0.05  # share of seen background below which the correction fades away
 EDGE_BLUR = 0.7  # face units: soft sides of what is carried up
 LONG_HAIR_RISE = 0.1  # of the face height above the ear line: how far long hair is carried up
@@ -46,11 +55,13 @@ def background_fill(
     """The clean plate, corrected to this frame's exposure around the hole."""
     back = plate.picture.astype(np.float32)
     seen = (labels == LABEL["background"]) & ~hole & plate.seen
-    weight = seen.astype(np.float32)
-    difference = np.clip(frame - back, -MEMBRANE_LIMIT, MEMBRANE_LIMIT) * weight[..., None]
+    weight = seen.astype(np.float32)[..., None]
+    difference = np.clip(frame - back, -MEMBRANE_LIMIT, MEMBRANE_LIMIT) * weight
     sigma = MEMBRANE_SIGMA * unit
-    share = blur(weight, sigma)[..., None] + MEMBRANE_FADE
-    return back + blur(difference, sigma) / share
+    step = cell_size(sigma, MEMBRANE_CELLS)
+    small = blur(in_cells(np.concatenate([difference, weight], axis=2), step), sigma / step)
+    correction = small[..., :3] / (small[..., 3:] + MEMBRANE_FADE)
+    return back + cv2.resize(correction, labels.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def behind_head(
@@ -77,7 +88,10 @@ def behind_head(
         settings: of the stage.
         long_hair: carry all of the body up beyond the ears.
     """
-    fill = background_fill(frame, labels, hole, plate, face.unit)
+    result = frame.copy()
+    if not hole.any():
+        return result
+    box = bounding_box(hole, int(np.ceil(MEMBRANE_REACH * MEMBRANE_SIGMA * face.unit)))
     heights = {
         NECK: settings.neck_height * face.height,
         BODY: settings.body_height * face.height,
@@ -87,10 +101,25 @@ def behind_head(
         rise = float(np.maximum(columns.row[columns.kind != 0], 0).max(initial=0) - up_to)
         heights = {kind: max(height, rise) for kind, height in heights.items()}
         columns = dataclasses.replace(columns, rise=np.full_like(columns.rise, np.inf))
-    picture, coverage = carried_up(columns, steady, face.size, heights, face.unit)
-    soft = blur(coverage * hole, EDGE_BLUR * face.unit)
+    near_plate = Plate(plate.picture[box], plate.seen[box])
+    fill = background_fill(frame[box], labels[box], hole[box], near_plate, face.unit)
+    shape = (fill.shape[0], fill.shape[1])
+    body = carried_up(columns.inside(box), steady[box[1]], shape, heights, face.unit)
+    fill = _over(fill, *body, hole[box], face.unit)
+    chosen = hole[box]
+    result[box][chosen] = np.round(np.clip(fill[chosen], 0, 255)).astype(np.uint8)
+    return result
+
+
+def _over(
+    fill: Float32[np.ndarray, "H W 3"],
+    picture: Float32[np.ndarray, "H W 3"],
+    coverage: Float32[np.ndarray, "H W"],
+    hole: Bool[np.ndarray, "H W"],
+    unit: float,
+) -> Float32[np.ndarray, "H W 3"]:
+    """What is carried up over the background, with soft sides inside the hole."""
+    soft = blur(coverage * hole, EDGE_BLUR * unit)
     near_border = coverage * dilate(~hole, 1)  # no softness against the true pixels below
     cover = np.maximum(soft * (coverage > 0), near_border)[..., None]
-    fill = fill * (1 - cover) + picture * cover
-    result = np.where(hole[..., None], fill, frame)
-    return np.round(np.clip(result, 0, 255)).astype(np.uint8)
+    return fill + (picture - fill) * cover

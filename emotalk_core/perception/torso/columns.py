@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,7 @@ NECK_TINT = 0.04  # share of red, green or blue by which skin of one neck may di
 COLLAR_START, COLLAR_SLOPE = 3.0, 1.0
 HANGING_GAP = 4.0  # face units of background under what does not stand on the picture's end
 NO_ROW = -1
+REACH_IN_TIME = 4.0  # standard deviations: frames farther away weigh nothing
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,12 @@ class Columns:
     kind: UInt8[np.ndarray, " W"]
     colour: Float32[np.ndarray, "W 3"]
     rise: Float32[np.ndarray, " W"]
+
+    def inside(self, box: tuple[slice, slice]) -> Columns:
+        """Those of a part of the picture; rows count from its top."""
+        rows, here = box
+        row = np.where(self.row == NO_ROW, NO_ROW, self.row - rows.start)
+        return Columns(row[here], self.kind[here], self.colour[here], self.rise[here])
 
 
 def read_columns(
@@ -141,19 +149,28 @@ def _neck_colours(
     return result
 
 
+def time_weights(frames: float) -> Float32[np.ndarray, " N"]:
+    """Gauss weights of the frames around one, odd in number; `frames` is the deviation."""
+    reach = round(REACH_IN_TIME * frames)
+    steps = np.arange(-reach, reach + 1)
+    weights = np.exp(-0.5 * (steps / max(frames, 1e-6)) ** 2)
+    return (weights / weights.sum()).astype(np.float32)
+
+
 def steady_colours(
-    colours: UInt8[np.ndarray, "T W 3"], kinds: UInt8[np.ndarray, "T W"], frames: float
-) -> Float32[np.ndarray, "T W 3"]:
-    """Colours smoothed in time, skin over frames that show skin, clothes over such of clothes."""
-    result = colours.astype(np.float32)
-    for kind in (BODY, NECK):
-        here = kinds == kind
-        weight = here.astype(np.float32)
-        total = gaussian_filter1d(colours * weight[..., None], frames, axis=0, mode="nearest")
-        share = gaussian_filter1d(weight, frames, axis=0, mode="nearest")
-        known = here & (share > 1e-3)
-        result[known] = total[known] / share[known][:, None]
-    return result
+    around: Sequence[Columns], weights: Float32[np.ndarray, " N"]
+) -> Float32[np.ndarray, "W 3"]:
+    """Colours of the middle frame smoothed in time: skin over frames that show skin, and so on.
+
+    Args:
+        around: as many frames as weights.
+        weights: of `time_weights`.
+    """
+    middle = around[len(around) // 2]
+    same = np.stack([columns.kind == middle.kind for columns in around])
+    share = same * weights[:, None]
+    total = np.einsum("nw,nwc->wc", share, np.stack([columns.colour for columns in around]))
+    return total / share.sum(axis=0)[:, None]
 
 
 def carried_up(

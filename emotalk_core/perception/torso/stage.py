@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, UInt8
 from threadpoolctl import threadpool_limits
 
 from emotalk_core.errors import InputError
@@ -22,15 +24,33 @@ from emotalk_core.perception.regions.face import ClipFaces, FaceShape
 from emotalk_core.perception.regions.plate import Plate, clean_plate
 from emotalk_core.perception.torso.behind import behind_head, head_hole
 from emotalk_core.perception.torso.ceiling import compositing_ceiling
-from emotalk_core.perception.torso.columns import Columns, read_columns, steady_colours
+from emotalk_core.perception.torso.columns import (
+    Columns,
+    read_columns,
+    steady_colours,
+    time_weights,
+)
 from emotalk_core.perception.torso.settings import TorsoSettings
 from emotalk_core.types.regions import LABEL
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 CHECKED_FRAMES = 14  # frames whose compositing ceiling goes into the log
 BODY_HAIR = 128  # head alpha (0..255) below which hair is not the head's
 OVER_SHOULDERS, BESIDE_JAW = 0.12, 0.62  # of the face height: where long hair would hang
+
+
+@dataclasses.dataclass(frozen=True)
+class _Look:
+    """One frame with what must be replaced and what lies under it."""
+
+    index: int
+    frame: UInt8[np.ndarray, "H W 3"]
+    labels: UInt8[np.ndarray, "H W"]
+    alpha: UInt8[np.ndarray, "H W"]
+    hole: Bool[np.ndarray, "H W"]
+    columns: Columns
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,11 +62,14 @@ class _Clip:
     alpha: Path
     faces: ClipFaces
 
-    def frames(self) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
-        """Index, RGB, labels and alpha of every frame, streamed."""
+    def looks(self, settings: TorsoSettings) -> Iterator[_Look]:
+        """All frames, streamed."""
         streams = (VideoReader(self.video), VideoReader(self.regions), VideoReader(self.alpha))
-        for index, (frame, labels, alpha) in enumerate(zip(*streams)):
-            yield index, frame, with_body_hair(labels, alpha), alpha
+        for index, (frame, seen, alpha) in enumerate(zip(*streams)):
+            labels, face = with_body_hair(seen, alpha), self.faces[index]
+            hole = head_hole(alpha, labels, face, settings)
+            columns = read_columns(frame, labels, hole, face)
+            yield _Look(index, frame, labels, alpha, hole, columns)
 
 
 def with_body_hair(
@@ -93,9 +116,7 @@ def separate_torso(
     clip = _Clip(video, regions, alpha, ClipFaces(landmarks, (facts.height, facts.width)))
     with threadpool_limits(threads):
         plate, long_hair = _learn(clip, settings)
-        kinds, steady = _all_columns(clip, settings)
-        del kinds
-        _write_torso(clip, torso, plate, steady, long_hair, settings)
+        _write_torso(clip, torso, plate, long_hair, settings)
     _write_png(background, plate.picture)
 
 
@@ -129,52 +150,47 @@ def _beside_jaw(face: FaceShape, labels: UInt8[np.ndarray, "H W"]) -> float:
     return float((labels[place] == LABEL["clothes"]).mean()) if place.any() else 0.0
 
 
-def _look(
-    frame: UInt8[np.ndarray, "H W 3"],
-    labels: UInt8[np.ndarray, "H W"],
-    alpha: UInt8[np.ndarray, "H W"],
-    face: FaceShape,
-    settings: TorsoSettings,
-) -> tuple[Bool[np.ndarray, "H W"], Columns]:
-    hole = head_hole(alpha, labels, face, settings)
-    return hole, read_columns(frame, labels, hole, face)
-
-
-def _all_columns(
-    clip: _Clip, settings: TorsoSettings
-) -> tuple[UInt8[np.ndarray, "T W"], Float32[np.ndarray, "T W 3"]]:
-    """First pass: what lies under the head in every frame, smoothed in time."""
-    kinds, colours = [], []
-    for index, frame, labels, alpha in clip.frames():
-        columns = _look(frame, labels, alpha, clip.faces[index], settings)[1]
-        kinds.append(columns.kind)
-        colours.append(columns.colour.astype(np.uint8))
-    stacked = np.stack(kinds)
-    return stacked, steady_colours(np.stack(colours), stacked, settings.steady_frames)
+def _with_neighbours(looks: Iterable[T], reach: int) -> Iterator[list[T]]:
+    """Every frame in the middle of its neighbours; the clip's ends stand for what is beyond."""
+    window = 2 * reach + 1
+    held: deque[T] = deque(maxlen=window)
+    for look in looks:
+        held.extend([look] * (1 if held else reach + 1))
+        if len(held) == window:
+            yield list(held)
+    missing = window - len(held)  # the clip is shorter than what one frame looks ahead
+    for ahead in range(reach):
+        held.append(held[-1])
+        if ahead >= missing - 1:
+            yield list(held)
 
 
 def _write_torso(
-    clip: _Clip,
-    torso: Path,
-    plate: Plate,
-    steady: Float32[np.ndarray, "T W 3"],
-    long_hair: bool,
-    settings: TorsoSettings,
+    clip: _Clip, torso: Path, plate: Plate, long_hair: bool, settings: TorsoSettings
 ) -> None:
-    """Second pass: fill and write; measure the compositing ceiling on a few frames."""
+    """Fill and write; measure the compositing ceiling on a few frames."""
     steps = progress.Progress("torso", len(clip.faces), logger)
     stride = max(1, len(clip.faces) // CHECKED_FRAMES)
+    weights = time_weights(settings.steady_frames)
     scores = []
     with VideoWriter(torso) as writer:
-        for index, frame, labels, alpha in clip.frames():
-            face = clip.faces[index]
-            hole, columns = _look(frame, labels, alpha, face, settings)
+        for around in _with_neighbours(clip.looks(settings), len(weights) // 2):
+            look, face = around[len(around) // 2], clip.faces[around[len(around) // 2].index]
+            steady = steady_colours([other.columns for other in around], weights)
             layer = behind_head(
-                frame, labels, hole, columns, steady[index], plate, face, settings, long_hair
+                look.frame,
+                look.labels,
+                look.hole,
+                look.columns,
+                steady,
+                plate,
+                face,
+                settings,
+                long_hair,
             )
             writer.write(layer)
-            if index % stride == 0:
-                found = compositing_ceiling(frame, alpha, layer, plate, face)
+            if look.index % stride == 0:
+                found = compositing_ceiling(look.frame, look.alpha, layer, plate, face)
                 scores.append(dataclasses.astuple(found))
             steps.step()
     names = [field.name for field in dataclasses.fields(found)]

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter1d
 
 from emotalk_core.media.tables import write_manifest
 from emotalk_core.media.video import read_video, write_video
@@ -23,9 +24,10 @@ from emotalk_core.perception.torso.columns import (
     carried_up,
     read_columns,
     steady_colours,
+    time_weights,
 )
 from emotalk_core.perception.torso.settings import TorsoSettings
-from emotalk_core.perception.torso.stage import separate_torso
+from emotalk_core.perception.torso.stage import _with_neighbours, separate_torso
 from emotalk_core.perception.tracking.settings import TrackingSettings
 from emotalk_core.perception.tracking.stage import track_head
 from emotalk_core.types.manifest import Manifest
@@ -50,11 +52,31 @@ def test_neck_is_carried_up_by_its_height_only() -> None:
     assert not coverage[:, [0, 5]].any()
 
 
+def frames_of(colours: np.ndarray, kinds: np.ndarray) -> list[Columns]:
+    row, rise = np.zeros(kinds.shape[1], np.int64), np.zeros(kinds.shape[1], np.float32)
+    return [Columns(row, k, c.astype(np.float32), rise) for c, k in zip(colours, kinds)]
+
+
+def steadied(colours: np.ndarray, kinds: np.ndarray, frames: float) -> np.ndarray:
+    weights = time_weights(frames)
+    around = _with_neighbours(frames_of(colours, kinds), len(weights) // 2)
+    return np.stack([steady_colours(window, weights) for window in around])
+
+
+@pytest.mark.parametrize("n_frames", [1, 5, 9, 30])
+def test_steady_colours_are_a_gaussian_in_time(n_frames: int) -> None:
+    colours = np.random.default_rng(0).uniform(0, 255, (n_frames, 4, 3))
+    kinds = np.full((n_frames, 4), NECK, np.uint8)
+    wanted = gaussian_filter1d(colours, 2.0, axis=0, mode="nearest")
+    assert np.allclose(steadied(colours, kinds, 2.0), wanted, atol=1e-3)
+    assert np.allclose(steadied(colours, kinds, 0.0), colours, atol=1e-3)
+
+
 def test_colours_are_steadied_over_frames_that_show_body() -> None:
     colours = np.full((9, 1, 3), 100, np.uint8)
     kinds = np.full((9, 1), NECK, np.uint8)
     colours[4], kinds[4] = 255, 0  # one frame shows background there
-    assert np.allclose(steady_colours(colours, kinds, 2.0)[kinds == NECK], 100, atol=0.01)
+    assert np.allclose(steadied(colours, kinds, 2.0)[kinds == NECK], 100, atol=0.01)
 
 
 def test_collars_neither_colour_the_neck_nor_stand_up_beside_it() -> None:
@@ -83,7 +105,7 @@ def test_steadied_skin_takes_no_colour_of_clothes() -> None:
     colours = np.full((9, 1, 3), 100, np.uint8)
     kinds = np.full((9, 1), NECK, np.uint8)
     colours[4], kinds[4] = 255, BODY
-    steady = steady_colours(colours, kinds, 2.0)
+    steady = steadied(colours, kinds, 2.0)
     assert np.allclose(steady[[3, 5]], 100, atol=0.01) and np.allclose(steady[4], 255, atol=0.01)
 
 
