@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Float32, Int
+
+from emotalk_core.perception.regions.filters import bounding_box
 
 EDGE = 1e-6  # barycentric slack: pixels on a shared edge belong to one of the triangles
 
@@ -35,22 +37,38 @@ def interpolate_normals(
     depth: Float[np.ndarray, " V"],
     normals: Float[np.ndarray, "V 3"],
     triangles: Int[np.ndarray, "F 3"],
-    size: tuple[int, int],
-) -> Float[np.ndarray, "H W 3"]:
+    wanted: Bool[np.ndarray, "H W"],
+) -> Float32[np.ndarray, "H W 3"]:
     """Normals interpolated over the mesh, unit length, zero where no triangle covers a pixel.
 
     Args:
         pixels: projected vertices, px (pixel centres at +0.5).
         depth: camera-space z of the vertices: the nearest triangle wins.
         normals: of the vertices.
-        triangles: corners.
-        size: (height, width), px.
+        triangles: corners, outward winding: those that turn away are not looked at.
+        wanted: pixels that are asked for; the others stay zero.
     """
-    canvas = np.zeros((*size, 3))
-    nearest = np.full(size, np.inf)
-    _raster(pixels - 0.5, depth, normals, triangles, canvas, nearest)
-    length = np.linalg.norm(canvas, axis=-1, keepdims=True)
-    return np.where(length > 0, canvas / np.maximum(length, 1e-12), 0.0)
+    found = np.zeros((*wanted.shape, 3), np.float32)
+    if wanted.any():
+        rows, columns = box = bounding_box(wanted)
+        nearest = np.full(wanted[box].shape, np.inf)
+        origin = np.array([columns.start, rows.start]) + 0.5
+        _raster(pixels - origin, depth, normals, triangles, wanted[box], found[box], nearest)
+        _to_unit_length(found[box])
+    return found
+
+
+@numba.njit(cache=True)
+def _to_unit_length(canvas: np.ndarray) -> None:
+    """In place; zeros stay."""
+    for y in range(canvas.shape[0]):
+        for x in range(canvas.shape[1]):
+            a, b, c = canvas[y, x]
+            length = np.sqrt(a * a + b * b + c * c)
+            if length > 0:
+                canvas[y, x, 0] = a / length
+                canvas[y, x, 1] = b / length
+                canvas[y, x, 2] = c / length
 
 
 @numba.njit(cache=True)
@@ -59,6 +77,7 @@ def _raster(
     depth: np.ndarray,
     normals: np.ndarray,
     triangles: np.ndarray,
+    wanted: np.ndarray,
     canvas: np.ndarray,
     nearest: np.ndarray,
 ) -> None:
@@ -70,16 +89,19 @@ def _raster(
         x1, y1 = pixels[j]
         x2, y2 = pixels[k]
         area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
-        if abs(area) < 1e-9:
+        if area > -1e-9:  # turns away from the camera, or is seen from its edge
             continue
+        inverse = 1.0 / area
         left, right = max(int(np.floor(min(x0, x1, x2))), 0), int(np.ceil(max(x0, x1, x2)))
         top, bottom = max(int(np.floor(min(y0, y1, y2))), 0), int(np.ceil(max(y0, y1, y2)))
         for y in range(top, min(bottom, height - 1) + 1):
             for x in range(left, min(right, width - 1) + 1):
-                u = ((x1 - x) * (y2 - y) - (x2 - x) * (y1 - y)) / area
-                v = ((x2 - x) * (y0 - y) - (x0 - x) * (y2 - y)) / area
+                u = ((x1 - x) * (y2 - y) - (x2 - x) * (y1 - y)) * inverse
+                if u < -EDGE or not wanted[y, x]:
+                    continue
+                v = ((x2 - x) * (y0 - y) - (x0 - x) * (y2 - y)) * inverse
                 w = 1.0 - u - v
-                if u < -EDGE or v < -EDGE or w < -EDGE:
+                if v < -EDGE or w < -EDGE:
                     continue
                 z = u * depth[i] + v * depth[j] + w * depth[k]
                 if z < nearest[y, x]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import numba
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, UInt8
 from threadpoolctl import threadpool_limits
 
 from emotalk_core.media import progress
@@ -29,8 +30,21 @@ SKIN = ("skin", "brows", "eyes", "lips")  # where the bent head is the visible s
 
 def encode_normals(normals: Float[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H W 3"]:
     """Unit normals to RGB, round((n*0.5+0.5)*255); zero normals become (0,0,0)."""
-    there = (normals**2).sum(axis=-1, keepdims=True) > 0
-    return np.where(there, np.round((normals * 0.5 + 0.5) * 255), 0).astype(np.uint8)
+    picture = np.zeros(normals.shape, np.uint8)
+    _encode(normals, picture)
+    return picture
+
+
+@numba.njit(cache=True)
+def _encode(normals: np.ndarray, picture: np.ndarray) -> None:
+    """Several times as fast as array operations on millions of numbers that are mostly zero."""
+    for y in range(normals.shape[0]):
+        for x in range(normals.shape[1]):
+            a, b, c = normals[y, x]
+            if a != 0 or b != 0 or c != 0:
+                picture[y, x, 0] = np.uint8(np.rint((a * 0.5 + 0.5) * 255))
+                picture[y, x, 1] = np.uint8(np.rint((b * 0.5 + 0.5) * 255))
+                picture[y, x, 2] = np.uint8(np.rint((c * 0.5 + 0.5) * 255))
 
 
 def decode_normals(picture: UInt8[np.ndarray, "H W 3"]) -> Float[np.ndarray, "H W 3"]:
@@ -114,7 +128,7 @@ def face_normals(
     intrinsics: Float[np.ndarray, "3 3"],
     labels: UInt8[np.ndarray, "H W"],
     surface: HeadSurface,
-) -> Float[np.ndarray, "H W 3"]:
+) -> Float32[np.ndarray, "H W 3"]:
     """Camera-space unit normals of one frame; zero outside the face and inside the mouth.
 
     Args:
@@ -128,7 +142,6 @@ def face_normals(
     camera = surface.bend(landmarks)
     projected = camera @ intrinsics.T
     pixels = projected[:, :2] / projected[:, 2:]
-    size = (labels.shape[0], labels.shape[1])
     normals = vertex_normals(camera, surface.triangles)
-    found = interpolate_normals(pixels, camera[:, 2], normals, surface.triangles, size)
-    return found * region_mask(labels, SKIN)[..., None]
+    wanted = region_mask(labels, SKIN)
+    return interpolate_normals(pixels, camera[:, 2], normals, surface.triangles, wanted)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 from scipy.spatial.distance import cdist
 
 from emotalk_core.actor.face_model import BODY, LEFT_EYE, RIGHT_EYE, load_face_model
@@ -35,11 +35,13 @@ class HeadSurface:
     """
 
     triangles: Int[np.ndarray, "F 3"]
-    weights: Float[np.ndarray, "V 468"]
+    weights: Float32[np.ndarray, "V 468"]
 
     def bend(self, points: Float[np.ndarray, "468 3"]) -> Float[np.ndarray, "V 3"]:
         """Vertices for these landmarks, in their axes and unit."""
-        return self.weights @ points
+        # around their middle single precision is far finer than the landmarks
+        middle = points.mean(axis=0)
+        return self.weights @ (points - middle).astype(np.float32) + middle
 
 
 @lru_cache(maxsize=2)
@@ -57,7 +59,8 @@ def head_surface(stiffness: float) -> HeadSurface:
     triangles = triangles[(shape[triangles, 1] < NECK_END).all(axis=1)]
     used, flat = np.unique(triangles, return_inverse=True)
     vertices = shape[used].astype(np.float64)
-    return HeadSurface(flat.reshape(-1, 3), _ties(vertices, landmarks, stiffness))
+    ties = _ties(vertices, landmarks, stiffness)
+    return HeadSurface(flat.reshape(-1, 3), ties.astype(np.float32))
 
 
 def _ties(

@@ -36,7 +36,11 @@ def test_interpolation_of_one_normal_everywhere_is_that_normal() -> None:
     pixels = points[:, :2] / points[:, 2:] * 600 + 64
     normals = np.tile([0.6, 0.0, -0.8], (tp.N_SURFACE, 1))
     triangles = tp.surface_triangles()
-    found = interpolate_normals(pixels, points[:, 2], normals, triangles, (128, 128))
+    wanted = np.ones((128, 128), dtype=bool)
+    found = interpolate_normals(pixels, points[:, 2], normals, triangles, wanted)
+    wanted[:, 64:] = False
+    half = interpolate_normals(pixels, points[:, 2], normals, triangles, wanted)
+    assert np.array_equal(half[:, :64], found[:, :64]) and not half[:, 64:].any()
     there = found.any(axis=-1)
     assert np.allclose(found[there], [0.6, 0, -0.8])
     assert 0.3 < there.mean() < 0.7 and not there[0, 0]
