@@ -4,15 +4,16 @@
     python -m benchmarks.avatar              # a made-up avatar of the sizes of preset `small`
 
 One frame is everything between a condition (sound window, action units, emotion) and a finished
-picture: all branches, both layers, compositing, as `emotalk drive` draws it; `--threads` frames are
-drawn side by side. The
-best of three rounds of `--frames` frames counts; files are not read meanwhile.
+picture: all branches, both layers, compositing, as `emotalk render` draws it; `--threads` frames
+are drawn side by side. The best of three rounds of `--frames` frames counts; files are not read
+meanwhile. Last, how like the frames are to those that evaluation draws.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from emotalk_core.avatar.initialise import View, face_gaussians, mouth_gaussians
 from emotalk_core.avatar.live import live_avatar
 from emotalk_core.avatar.model import Avatar, Compute, Drawer, FaceModel, MouthModel, grid_box
 from emotalk_core.media.tables import read_cameras
+from emotalk_core.serving.drive import SURVEYED
 from emotalk_core.serving.side_by_side import side_by_side
 from emotalk_core.types.camera import CameraPath
 from emotalk_core.types.gaussians import Camera
@@ -35,6 +37,7 @@ FACE, MOUTH = 14_000, 3_200  # Gaussians of preset `small` after training
 FEATURE_DIM, WINDOW = 40, 16
 WARM = 5  # frames before the first that counts
 ROUNDS = 3
+COMPARED = 10  # frames
 
 
 def made_up_avatar(compute: Compute) -> Avatar:
@@ -81,9 +84,9 @@ def cameras_at(path: CameraPath, size: int, count: int) -> list[Camera]:
     ]
 
 
-def conditions(count: int, feature_dim: int) -> list[FrameCondition]:
+def conditions(count: int, feature_dim: int, seed: int = 0) -> list[FrameCondition]:
     """Made-up sounds, action units and emotions."""
-    rng = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(seed)
     return [
         FrameCondition(
             audio=torch.randn(8, WINDOW, feature_dim, generator=rng),
@@ -117,6 +120,20 @@ def frame_seconds(
     return min(rounds)
 
 
+def likeness(
+    avatar: Avatar, drawer: Drawer, path: CameraPath, size: int, frames: int, dim: int
+) -> float:
+    """PSNR in dB of live frames against the frames that evaluation draws."""
+    cameras = cameras_at(path, size, frames)
+    background = torch.full((3, cameras[0].height, size), 0.5)
+    squares = []
+    for condition, camera in zip(conditions(frames, dim), cameras):
+        with torch.no_grad():
+            exact, live = (draw(condition, camera, background) for draw in (avatar, drawer))
+        squares.append(float((live.clamp(0, 1) - exact.clamp(0, 1)).square().mean()))
+    return -10 * math.log10(max(sum(squares) / frames, 1e-12))
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -136,11 +153,15 @@ def main() -> None:
             file = arguments.subject / "avatars" / arguments.method / "avatar.safetensors"
             avatar, header = load_avatar(file, compute, "cpu")
             dim, path = header["feature_dim"], read_cameras(arguments.subject / "cameras.json")
-        drawer = live_avatar(avatar)
+        surveyed = cameras_at(path, path.width, SURVEYED)
+        drawer = live_avatar(avatar, zip(conditions(SURVEYED, dim, seed=1), surveyed))
         for size in SIZES:
             seconds = frame_seconds(drawer, path, size, arguments.frames, dim, threads)
             result[f"fps_{size}_{threads}t"] = 1.0 / seconds
             print(f"{size} px, {threads} thread(s): {1e3 * seconds:.1f} ms, {1 / seconds:.0f} fps")
+    for size in SIZES:
+        result[f"psnr_{size}"] = likeness(avatar, drawer, path, size, COMPARED, dim)
+        print(f"{size} px: {result[f'psnr_{size}']:.1f} dB to the frames of evaluation")
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
 

@@ -30,6 +30,7 @@ from emotalk_core.serving.stage import (
     draw_frames,
     frames_at_once,
     frames_per_second,
+    plan_view,
     read_drivers,
 )
 from emotalk_core.types.manifest import FPS, SAMPLE_RATE, Manifest
@@ -37,6 +38,7 @@ from emotalk_core.types.manifest import FPS, SAMPLE_RATE, Manifest
 logger = logging.getLogger(__name__)
 
 CLIP = "driven"  # clip name of the frames
+SURVEYED = 24  # frames that tell which Gaussians are seen at all; about half a second
 HOW = 'give a word, "valence,arousal", or keyframes: "0:neutral 2:happy 4.5:-0.6,0.2"'
 
 
@@ -154,13 +156,16 @@ def drive_avatar(
         spoken = Path(scratch) / "spoken.wav"
         write_wav(spoken, samples[: len(plans) * SAMPLE_RATE // FPS])
         times: list[float] = []
+        where = torch.device(device)
+        some = plans[:: -(-len(plans) // SURVEYED)]
+        views = [plan_view(drivers, plan, has_emotion, where) for plan in some]
         frames = draw_frames(
-            live_avatar(avatar),
+            live_avatar(avatar, views),
             drivers,
             plans,
             behind,
             has_emotion,
-            torch.device(device),
+            where,
             times,
             at_once,
         )

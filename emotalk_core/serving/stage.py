@@ -17,7 +17,12 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor
 
 from emotalk_core.avatar.checkpoint import load_avatar
-from emotalk_core.avatar.conditions import action_unit_matrix, emotion_matrix, make_condition
+from emotalk_core.avatar.conditions import (
+    FrameCondition,
+    action_unit_matrix,
+    emotion_matrix,
+    make_condition,
+)
 from emotalk_core.avatar.methods import get_method
 from emotalk_core.avatar.model import Compute, Drawer
 from emotalk_core.code_version import code_version
@@ -332,15 +337,7 @@ def draw_frames(
 
     def draw(number: int, plan: FramePlan, picture: UInt8[np.ndarray, "H W 3"]) -> np.ndarray:
         begin = time.perf_counter()
-        sound = drivers.features if plan.sound == OWN_SOUND else drivers.sounds[plan.sound]
-        condition = make_condition(
-            sound,
-            plan.audio_frame,
-            drivers.action_units[plan.source_frame],
-            np.array(plan.emotion, dtype=np.float32) if use_emotion else None,
-            device,
-        )
-        camera = make_camera(drivers.cameras, plan.source_frame, device)
+        condition, camera = plan_view(drivers, plan, use_emotion, device)
         background = to_tensor(picture, device)
         with torch.no_grad():
             image = avatar(condition, camera, background)
@@ -356,6 +353,21 @@ def draw_frames(
     yield from side_by_side(
         draw, ((k, plan, behind[plan.source_frame]) for k, plan in enumerate(plans)), threads
     )
+
+
+def plan_view(
+    drivers: Drivers, plan: FramePlan, use_emotion: bool, device: torch.device
+) -> tuple[FrameCondition, Camera]:
+    """What drives a planned frame, and its camera."""
+    sound = drivers.features if plan.sound == OWN_SOUND else drivers.sounds[plan.sound]
+    condition = make_condition(
+        sound,
+        plan.audio_frame,
+        drivers.action_units[plan.source_frame],
+        np.array(plan.emotion, dtype=np.float32) if use_emotion else None,
+        device,
+    )
+    return condition, make_camera(drivers.cameras, plan.source_frame, device)
 
 
 def make_camera(cameras: CameraPath, frame: int, device: torch.device) -> Camera:

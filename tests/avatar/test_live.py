@@ -9,7 +9,14 @@ import torch
 
 from emotalk_core.avatar.branches import BranchSpec, DeformationBranch, emotion_spec, face_spec
 from emotalk_core.avatar.encoders import AudioEncoder
-from emotalk_core.avatar.live import LiveAvatar, LiveBranch, LiveEncoder, live_avatar
+from emotalk_core.avatar.live import (
+    LEAST_LIGHT,
+    LiveAvatar,
+    LiveBranch,
+    LiveEncoder,
+    lit_gaussians,
+    live_avatar,
+)
 from emotalk_core.avatar.model import Avatar, Compute, FaceModel
 from emotalk_core.errors import NumericalError
 from emotalk_core.gaussians import kernels
@@ -149,6 +156,23 @@ def test_live_frame_is_the_avatars_frame(emotion: str, drivers: tuple[float, flo
     # A Gaussian may cross the threshold of 1/255 by rounding: one pixel, below one grey step.
     assert float((got - wanted).abs().max()) < 1 / 255
     assert float((got - wanted).abs().median()) < 1e-6
+
+
+def test_unseen_gaussians_are_left_out() -> None:
+    avatar = avatar_of("branch", "auto")
+    means = avatar.face.gaussians["means"]
+    means[:100] = torch.tensor([5.0, 0.0, 0.0])  # never in the picture
+    avatar.settle()
+    view = (condition((0.6, -0.4)), camera())
+    kept = lit_gaussians(avatar, [view])
+    assert not kept[:100].any() and kept[100:].sum() > 100
+    live = live_avatar(avatar, [view])
+    assert isinstance(live, LiveAvatar) and len(live.face_set) == int(kept.sum())
+    behind = torch.rand(3, 48, 48, generator=torch.Generator().manual_seed(2))
+    difference = live(*view, behind) - avatar(*view, behind)
+    # What a Gaussian leaves is lit by those behind it: colours here lie within 0..2.
+    unseen = int((~kept[100:]).sum())
+    assert float(difference.abs().mean()) < 2 * LEAST_LIGHT * unseen / (48 * 48)
 
 
 def test_without_kernels_the_avatar_draws_itself() -> None:
