@@ -49,6 +49,7 @@ from emotalk_core.perception.tracking.single_frame import SingleFrameFitter
 POINTS = np.array([(p.valence, p.arousal) for p in evaluation_points()])
 IDENTITY_EVERY = 3  # the identity network takes a fifth of a second an image
 RUN = 50  # consecutive frames of the lip correlation and the jitter
+SYNC_RUN = 120  # of the sync scores, around those: below 60 chance decides
 RUN_POINTS = (0, 1, 2, 4)  # happy, surprise, anger, sad
 RING = 24  # steps around the circle
 RING_FRAMES = 3  # frames that go around it
@@ -168,10 +169,10 @@ class Subject:
         seen = np.flatnonzero(self.valid)
         return [int(i) for i in seen[np.linspace(0, len(seen) - 1, count).astype(int)]]
 
-    def run(self) -> range:
+    def run(self, count: int = RUN) -> range:
         """Consecutive frames in the middle of the clip."""
-        start = max(0, (len(self.landmarks) - RUN) // 2)
-        return range(start, min(start + RUN, len(self.landmarks)))
+        start = max(0, (len(self.landmarks) - count) // 2)
+        return range(start, min(start + count, len(self.landmarks)))
 
 
 def open_subject(folder: Path) -> Subject:
@@ -360,32 +361,25 @@ def measure_avatar(
 
 
 def avatar_lips(subject: Subject, draw: Draw, readers: Readers) -> dict[str, float]:
-    """Lips of consecutive frames at each point beside those of the same frames without emotion.
-
-    The sync expert knows the person's calm mouth, so a steady smile alone lowers its score:
-    `sync_motion` is the score after the mean difference of the landmarks is taken out.
-    """
+    """Lips and sync of consecutive frames at each point beside the same frames without emotion."""
     judge = SyncJudge.from_track(subject.folder / "track.npz", len(subject.landmarks))
-    sound, heard = subject.folder / "audio.wav", np.asarray(subject.run())
+    sound, frames, inner = subject.folder / "audio.wav", subject.run(SYNC_RUN), subject.run()
+    middle = slice(inner.start - frames.start, inner.stop - frames.start)
 
     def seen(emotion: tuple[float, float]) -> np.ndarray:
-        return landmarks_of([readers.read(draw(i, emotion)) for i in subject.run()])
+        return landmarks_of([readers.read(draw(i, emotion)) for i in frames])
 
     def sync(points: np.ndarray) -> float:
-        apart = judge.distances(DrivenClip(lambda: (), points, sound, heard))
+        apart = judge.distances(DrivenClip(lambda: (), points, sound, np.asarray(frames)))
         return near_confidence(apart[np.isfinite(apart).all(axis=1)])
 
     calm = seen((0.0, 0.0))
     spoken = [seen((v, a)) for v, a in POINTS.tolist()]
-    level = [points + np.nanmean(calm - points, axis=0) for points in spoken]
-    off, on, motion = (
-        float(np.mean([sync(p) for p in group])) for group in ([calm], spoken, level)
-    )
+    off = sync(calm)
     return {
-        "avatar_lip_r": min(opening_correlation(calm, points) for points in spoken),
+        "avatar_lip_r": min(opening_correlation(calm[middle], p[middle]) for p in spoken),
         "avatar_sync_off": off,
-        "avatar_sync_kept": on / off,
-        "avatar_sync_motion_kept": motion / off,
+        "avatar_sync_kept": float(np.mean([sync(p) for p in spoken])) / off,
     }
 
 

@@ -12,6 +12,7 @@ from emotalk_core.actor.face_model import model_files as expression_files
 from emotalk_core.evaluation.audio_lips import RIDGE_ID, RIDGE_STANDING_FOR
 from emotalk_core.evaluation.metrics import pyramid_distance
 from emotalk_core.evaluation.metrics.base import EvaluatorKind
+from emotalk_core.evaluation.sync_judge import JUDGE_ID
 from emotalk_core.media.atomic import sha256_file
 from emotalk_core.perception.action_units.packaged import READER_ID as UNITS_ID
 from emotalk_core.perception.action_units.packaged import STANDING_FOR as UNITS_STANDING_FOR
@@ -20,8 +21,8 @@ from emotalk_core.perception.emotion.reader import EmotionReader
 from emotalk_core.perception.identity import packaged as identity
 from emotalk_core.perception.landmarks.packaged import FaceMeshLandmarks, model_files
 from emotalk_core.speech.features.embedding import SpeechEmbedding
-from emotalk_core.speech.sync.experts import METRIC_ID, general_file
 from emotalk_core.speech.sync.experts import STANDING_FOR as SYNC_STANDING_FOR
+from emotalk_core.speech.sync.experts import general_file
 from emotalk_core.speech.sync.sounds import EMBEDDING
 
 SEPARATOR = "@"  # between id and sha256 in the evaluator column
@@ -83,7 +84,7 @@ PACKAGED: Mapping[EvaluatorKind, Evaluator] = {
     "perceptual": Evaluator(pyramid_distance.EVALUATOR_ID, pyramid_distance.STANDING_FOR),
     "landmarks": Evaluator(FaceMeshLandmarks.id, FaceMeshLandmarks.standing_for, model_files),
     "lip_audio": Evaluator(f"{FaceMeshLandmarks.id}+{RIDGE_ID}", RIDGE_STANDING_FOR, model_files),
-    "sync": Evaluator(f"{FaceMeshLandmarks.id}+{METRIC_ID}", SYNC_STANDING_FOR, _sync),
+    "sync": Evaluator(f"{FaceMeshLandmarks.id}+{JUDGE_ID}", SYNC_STANDING_FOR, _sync),
     "action_units": Evaluator(
         f"{FaceMeshLandmarks.id}+{UNITS_ID}", UNITS_STANDING_FOR, _face_and_expression
     ),

@@ -2,7 +2,8 @@
 
 The expert hears speech embeddings and has seen synthetic persons only: it is never adapted to a
 subject and has no part in training, so that an avatar cannot learn to please it. Distances are
-those beyond chance (`reading.beyond_chance`).
+those beyond chance (`reading.beyond_chance`). What stays the same over a clip (a smile, lips that
+hang open) says nothing about sync and is taken out: only motion is judged.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from jaxtyping import Bool, Float
 from emotalk_core.evaluation.driven import DrivenClip
 from emotalk_core.media.audio import read_audio
 from emotalk_core.media.tables import read_arrays
-from emotalk_core.speech.sync.experts import general_expert
-from emotalk_core.speech.sync.lip_shapes import USED_POINTS, LipFrame
+from emotalk_core.speech.sync.experts import METRIC_ID, general_expert
+from emotalk_core.speech.sync.lip_shapes import USED_POINTS, LipFrame, about_mean
 from emotalk_core.speech.sync.network import REACH
 from emotalk_core.speech.sync.reading import (
     MAX_SHIFT,
@@ -26,6 +27,8 @@ from emotalk_core.speech.sync.reading import (
 )
 from emotalk_core.speech.sync.sounds import EMBEDDING, hear
 from emotalk_core.types.manifest import FPS, SAMPLE_RATE
+
+JUDGE_ID = f"{METRIC_ID}+motion-1"  # the expert alone, which counts posture too, was METRIC_ID
 
 # Share of the person's own lip motion below which lips count by their energy: unit vectors make a
 # tremble of a pixel as large as speech. Renders of real and synthetic persons have .5 to .9.
@@ -52,8 +55,8 @@ class SyncJudge:
 
     def distances(self, clip: DrivenClip) -> Float[np.ndarray, "T 31"]:
         """See `readers.SyncExpert.distances`; silence lies before and after the sound."""
-        shapes = self._frame.shapes(clip.landmarks)
         known = np.isfinite(clip.landmarks[:, USED_POINTS, :2]).all(axis=(1, 2))
+        shapes = about_mean(self._frame.shapes(clip.landmarks), known)
         seen = lip_codes(self._expert, shapes)
         moments = np.asarray(clip.audio_frames) + MAX_SHIFT
         apart = beyond_chance(seen, self._listen(clip.sound), moments, known)
@@ -79,4 +82,4 @@ class SyncJudge:
 
 def _motion(shapes: Float[np.ndarray, "T 80"]) -> float:
     """Root mean square of lip shapes about their mean."""
-    return float(np.sqrt(((shapes - shapes.mean(axis=0)) ** 2).mean()))
+    return float(np.sqrt((about_mean(shapes) ** 2).mean()))

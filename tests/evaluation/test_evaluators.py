@@ -99,6 +99,10 @@ def test_the_packaged_judge_tells_synthetic_lips_from_frozen_and_foreign_ones(
     motion = clip.landmarks[:, lips] - clip.landmarks[:, STILL_POINTS].mean(axis=1)[:, None]
     dead[:, lips] += 0.1 * (motion - motion[70])
     assert confidence(dead, "own") < 0.05
+    wide = np.abs(clip.landmarks[:, 33] - clip.landmarks[:, 263]).max()
+    smile = clip.landmarks.copy()
+    smile[:, lips] += 0.06 * wide * np.tile([[1.0, -1.0], [-1.0, 0.5]], (20, 1))
+    assert confidence(smile, "own") == pytest.approx(confidence(clip.landmarks, "own"), rel=0.02)
     lost = clip.landmarks.copy()
     lost[10] = np.nan
     driven = DrivenClip(tuple, lost, tmp_path / "own.wav", np.arange(150))

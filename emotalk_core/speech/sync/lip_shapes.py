@@ -105,6 +105,14 @@ def as_shapes(displacement: Float[np.ndarray, "T 40 2"]) -> Float32[np.ndarray, 
     return (displacement * GAIN).reshape(len(displacement), SHAPE_SIZE).astype(np.float32)
 
 
+def about_mean(
+    shapes: Float32[np.ndarray, "T 80"], known: Bool[np.ndarray, " T"] | None = None
+) -> Float32[np.ndarray, "T 80"]:
+    """Shapes about their mean over the known frames (all by default): motion without posture."""
+    chosen = shapes if known is None or not known.any() else shapes[known]
+    return shapes - chosen.mean(axis=0)
+
+
 def _held(landmarks: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Points as complex numbers; unknown frames repeat the last (at the start: first) known one."""
     latest = np.maximum.accumulate(np.where(known, np.arange(len(known)), -1))
