@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -40,6 +41,25 @@ def load_network(path: Path, task: str) -> PartNet:
     return network.eval()
 
 
+@dataclass(frozen=True)
+class Placed:
+    """Chances of classes at the pixels of a part of a frame; outside it the first is certain.
+
+    Attributes:
+        box: rows and columns of the frame. chances: at its pixels.
+    """
+
+    box: tuple[slice, slice]
+    chances: Float32[np.ndarray, "h w K"]
+
+    def full(self, shape: tuple[int, int]) -> Float32[np.ndarray, "H W K"]:
+        """The same at every pixel of the frame."""
+        result = np.zeros((*shape, self.chances.shape[2]), np.float32)
+        result[..., 0] = 1
+        result[self.box] = self.chances
+        return result
+
+
 class PartReader:
     """One network with its crop.
 
@@ -57,53 +77,66 @@ class PartReader:
         frame: UInt8[np.ndarray, "H W 3"],
         landmarks: Float[np.ndarray, "478 2"],
         usual: Float32[np.ndarray, "S S K"] | None = None,
-    ) -> Float32[np.ndarray, "H W K"]:
-        """Probability of the task's classes at every pixel; outside the crop the first is certain.
+        wanted: tuple[int, ...] | None = None,
+    ) -> Placed:
+        """Probability of the task's classes where the network looks.
 
         Args:
             frame: RGB.
             landmarks: px of the frame.
             usual: mean over a clip of `read_crop`: steadies what hardly moves in the crop.
+            wanted: numbers of the classes that are returned, the first class first; None: all.
         """
-        chances = self.read_crop(frame, landmarks)
-        if usual is not None:
-            chances = chances ** (1 - USUAL_SHARE) * usual**USUAL_SHARE
-            chances /= chances.sum(axis=-1, keepdims=True)
         transform = crop_transform(landmarks, self._task.crop)
-        return self._place(chances, transform, (frame.shape[0], frame.shape[1]))
+        scores = self._scores(frame, landmarks, transform)
+        if usual is not None:
+            always = torch.from_numpy(usual).permute(2, 0, 1).log()
+            scores = (1 - USUAL_SHARE) * scores + USUAL_SHARE * always
+        chances = torch.softmax(scores, dim=0)
+        if wanted is not None:
+            chances = chances[list(wanted)]
+        crop = chances.permute(1, 2, 0).contiguous().numpy()
+        return self._place(crop, transform, (frame.shape[0], frame.shape[1]))
 
     def read_crop(
         self, frame: UInt8[np.ndarray, "H W 3"], landmarks: Float[np.ndarray, "478 2"]
     ) -> Float32[np.ndarray, "S S K"]:
         """Probability of the task's classes at every pixel of the aligned crop."""
-        size = self._task.crop.size
         transform = crop_transform(landmarks, self._task.crop)
-        crop = cut(frame, transform, size)
+        chances = torch.softmax(self._scores(frame, landmarks, transform), dim=0)
+        return chances.permute(1, 2, 0).contiguous().numpy()
+
+    def _scores(
+        self,
+        frame: UInt8[np.ndarray, "H W 3"],
+        landmarks: Float[np.ndarray, "478 2"],
+        transform: Float[np.ndarray, "2 3"],
+    ) -> Float[torch.Tensor, "K S S"]:
+        """Logits of the crop."""
+        crop = cut(frame, transform, self._task.crop.size)
         points = landmarks @ transform[:, :2].T + transform[:, 2]
         channels = torch.from_numpy(crop_input(crop, points, self._task.rings))
         with torch.inference_mode():
-            scores = self._network(channels[None])[0]
-        return torch.softmax(scores, dim=0).permute(1, 2, 0).contiguous().numpy()
+            scores: torch.Tensor = self._network(channels[None])[0]
+        return scores
 
     def _place(
         self,
         chances: Float32[np.ndarray, "S S K"],
         transform: Float[np.ndarray, "2 3"],
         shape: tuple[int, int],
-    ) -> Float32[np.ndarray, "H W K"]:
+    ) -> Placed:
         """The crop's chances at their place in a frame."""
-        result = np.zeros((*shape, chances.shape[2]), np.float32)
-        result[..., 0] = 1
         size = self._task.crop.size
         corners = np.array([[0, 0], [size, 0], [size, size], [0, size]], dtype=np.float64)
         placed = (corners - transform[:, 2]) @ np.linalg.inv(transform[:, :2]).T
         limits = np.array(shape[::-1])
         low = np.clip(np.floor(placed.min(axis=0)).astype(int), 0, limits)
         high = np.clip(np.ceil(placed.max(axis=0)).astype(int), 0, limits)
+        box = (slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0])))
         width, height = (high - low).tolist()
         if width == 0 or height == 0:
-            return result
+            return Placed(box, np.zeros((height, width, chances.shape[2]), np.float32))
         moved = transform.copy()
         moved[:, 2] += transform[:, :2] @ low
-        result[low[1] : high[1], low[0] : high[0]] = put_back(chances, moved, (height, width))
-        return result
+        return Placed(box, put_back(chances, moved, (height, width)))

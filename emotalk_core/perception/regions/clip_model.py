@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
 from emotalk_core.perception.landmarks import topology as tp
-from emotalk_core.perception.parsing.packaged import PartReader
+from emotalk_core.perception.parsing.packaged import PartReader, Placed
 from emotalk_core.perception.parsing.tasks import HEAD
 from emotalk_core.perception.regions.colours import (
     CLASSES,
@@ -24,7 +24,12 @@ from emotalk_core.perception.regions.filters import blur, dilate
 from emotalk_core.perception.regions.plate import Plate, clean_plate
 from emotalk_core.perception.regions.settings import RegionSettings
 
-HEAD_CLASS = {names[0]: number for number, names in enumerate(HEAD.classes)}
+# What is read of the head's network, and which of its classes that is
+SEEN = ("background", "skin", "brows", "hair")
+SEEN_CLASSES = tuple([names[0] for names in HEAD.classes].index(name) for name in SEEN)
+# What colours tell: the first two are probabilities, the others log odds
+EVIDENCE = ("clothes", "skin", "neck", "hair")
+MAX_EVIDENCE = 2.0  # log odds of one frame's colour
 UNKNOWN = 1e-3  # chance under which the network has no opinion
 SURE = 217  # person probability (0..255) of pixels that teach colours
 ODD_SKIN = (
@@ -46,7 +51,8 @@ class ClipModel:
         plate: the background without the person.
         colours: hair, skin, clothes.
         usual_parts: mean chances of the head's parts in the aligned crop.
-        neck_map: probability that what is seen of the body is neck, in the picture's own frame.
+        evidence: what colours say of `EVIDENCE`, by RGB level.
+        neck_odds: log odds that what is seen of the body is neck, in the picture's own frame.
         long_hair: hair hangs below the ears.
         long_hair_share: what that decision rests on.
     """
@@ -54,7 +60,8 @@ class ClipModel:
     plate: Plate
     colours: ColourModel
     usual_parts: Float32[np.ndarray, "S S 9"]
-    neck_map: Float32[np.ndarray, "H W"]
+    evidence: Float32[np.ndarray, "L L L 4"]
+    neck_odds: Float32[np.ndarray, "H W"]
     long_hair: bool
     long_hair_share: float
 
@@ -82,8 +89,9 @@ def build_clip_model(
     usual = np.mean(crops, axis=0)
     samples: dict[str, list[np.ndarray]] = {name: [] for name in CLASSES}
     for i in chosen:
-        parts = reader.read(frames[i], faces[i].outline, usual)
-        for name, mask in _teaching_masks(faces[i], person[i] > SURE, hair_chance(parts)).items():
+        parts = reader.read(frames[i], faces[i].outline, usual, SEEN_CLASSES)
+        hairy = hair_chance(parts, faces[i].size)
+        for name, mask in _teaching_masks(faces[i], person[i] > SURE, hairy).items():
             samples[name].append(frames[i][mask])
     pixels = {name: np.concatenate(found) for name, found in samples.items()}
     colours = fit_colours(_without_skin(pixels, settings.seed), settings.seed)
@@ -93,17 +101,41 @@ def build_clip_model(
         plate=plate,
         colours=colours,
         usual_parts=usual,
-        neck_map=_neck_map(looks),
+        evidence=_evidence(colours),
+        neck_odds=odds(_neck_map(looks)),
         long_hair=share > settings.long_hair_share,
         long_hair_share=share,
     )
 
 
-def hair_chance(parts: Float32[np.ndarray, "H W 9"]) -> Float32[np.ndarray, "H W"]:
-    """Probability of hair against all other parts of a person; a half where none is expected."""
-    hair = parts[..., HEAD_CLASS["hair"]]
-    others = 1 - hair - parts[..., HEAD_CLASS["background"]]
-    return (hair + UNKNOWN) / (hair + others + 2 * UNKNOWN)
+def hair_chance(parts: Placed, shape: tuple[int, int]) -> Float32[np.ndarray, "H W"]:
+    """Probability of hair against all other parts of a person; a half where none is expected.
+
+    Args:
+        parts: chances of `SEEN`.
+        shape: of the frame, px.
+    """
+    hair = parts.chances[..., SEEN.index("hair")]
+    others = 1 - hair - parts.chances[..., SEEN.index("background")]
+    chance = np.full(shape, 0.5, np.float32)
+    chance[parts.box] = (hair + UNKNOWN) / (hair + others + 2 * UNKNOWN)
+    return chance
+
+
+def odds(p: Float32[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
+    """Log odds of a probability, at most those of one in a hundred."""
+    p = np.clip(p, 0.01, 0.99)
+    return np.log(p / (1 - p))
+
+
+def _evidence(colours: ColourModel) -> Float32[np.ndarray, "L L L 4"]:
+    """`EVIDENCE` by RGB level."""
+    table = colours.table
+    neck, hair = (
+        np.clip(odds(share), -MAX_EVIDENCE, MAX_EVIDENCE)
+        for share in (neck_share(table), hair_share(table))
+    )
+    return np.stack([table[..., CLOTHES], table[..., SKIN], neck, hair], axis=-1)
 
 
 def _teaching_masks(
@@ -140,13 +172,17 @@ def _without_skin(
     return kept
 
 
-def hair_share(posterior: Float32[np.ndarray, "H W C"]) -> Float32[np.ndarray, "H W"]:
+def hair_share(
+    posterior: Float32[np.ndarray, "*shape C"],
+) -> Float32[np.ndarray, "*shape"]:
     """Probability of hair by colour where only hair or skin can be."""
     hair, skin = posterior[..., HAIR], posterior[..., SKIN]
     return (hair + 1e-4) / (hair + skin + 2e-4)
 
 
-def neck_share(posterior: Float32[np.ndarray, "H W C"]) -> Float32[np.ndarray, "H W"]:
+def neck_share(
+    posterior: Float32[np.ndarray, "*shape C"],
+) -> Float32[np.ndarray, "*shape"]:
     """Probability of neck where only neck or clothes can be."""
     neck = np.maximum(posterior[..., SKIN], posterior[..., NECK])
     return (neck + 1e-4) / (neck + posterior[..., CLOTHES] + 2e-4)

@@ -31,8 +31,16 @@ class ColourModel:
 
     def posterior(self, frame: UInt8[np.ndarray, "H W 3"]) -> Float32[np.ndarray, "H W C"]:
         """Probability of each of `CLASSES` of every pixel of an RGB frame."""
-        index = frame // (256 // LEVELS)
-        return self.table[index[..., 0], index[..., 1], index[..., 2]]
+        return look_up(self.table, frame)
+
+
+def look_up(
+    table: Float32[np.ndarray, "L L L C"], frame: UInt8[np.ndarray, "H W 3"]
+) -> Float32[np.ndarray, "H W C"]:
+    """What a table by RGB level says of every pixel."""
+    red, green, blue = (frame[..., channel] // (256 // LEVELS) for channel in range(3))
+    index = (red.astype(np.int32) * LEVELS + green) * LEVELS + blue
+    return table.reshape(-1, table.shape[-1]).take(index, axis=0)
 
 
 def fit_colours(samples: dict[str, UInt8[np.ndarray, "N 3"]], seed: int) -> ColourModel:

@@ -9,13 +9,14 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from emotalk_core.perception.landmarks import topology as tp
+from emotalk_core.perception.parsing.packaged import Placed
 from emotalk_core.perception.parsing.tasks import MOUTH
 from emotalk_core.perception.regions.clip_model import (
-    HEAD_CLASS,
+    EVIDENCE,
+    SEEN,
     ClipModel,
     hair_chance,
-    hair_share,
-    neck_share,
+    odds,
 )
 from emotalk_core.perception.regions.colours import CLOTHES, HAIR, NECK, SKIN
 from emotalk_core.perception.regions.face import FaceShape
@@ -32,7 +33,7 @@ NAPE_END = 0.1  # of the face height over the chin: hair of the nape ends above
 SKIN_BLUR = 1.0  # face units: the colour table is noisy
 HAIR_BLUR, NECK_BLUR = 1.0, 2.0
 PRIOR_WEIGHT = 2.0  # the clip's neck map counts twice what one frame's colour counts
-MAX_EVIDENCE = 2.0  # log odds of one frame's colour
+UNDER_JAW = 0.1  # of the face height: a neck begins there
 NECK_REACH = 0.5  # of the face height beside the face's axis
 BROW_REACH = 0.04  # of the face height around the landmarks' brows
 LIP_REACH = 0.02  # of the face height: so far may lips lie from where the landmarks have them
@@ -42,14 +43,14 @@ EAR_TOP = 0.03  # of the face height above the brows: ears do not reach higher
 
 @dataclass(frozen=True)
 class Parts:
-    """What the packaged networks see in a frame: chances of the classes of their tasks.
+    """What the packaged networks see in a frame.
 
     Attributes:
-        head: of `parsing.tasks.HEAD`. mouth: of `parsing.tasks.MOUTH`.
+        head: chances of `clip_model.SEEN`. mouth: of the classes of `parsing.tasks.MOUTH`.
     """
 
-    head: Float32[np.ndarray, "H W 9"]
-    mouth: Float32[np.ndarray, "H W 5"]
+    head: Placed
+    mouth: Placed
 
 
 def _step(distance: Float32[np.ndarray, "H W"], softness: float) -> Float32[np.ndarray, "H W"]:
@@ -60,7 +61,7 @@ def _step(distance: Float32[np.ndarray, "H W"], softness: float) -> Float32[np.n
 def head_alpha(
     person: Float32[np.ndarray, "H W"],
     face: FaceShape,
-    posterior: Float32[np.ndarray, "H W C"],
+    evidence: Float32[np.ndarray, "H W 4"],
 ) -> Float32[np.ndarray, "H W"]:
     """The part of the person's alpha that belongs to the head: hair, face, ears, lobes, jaw.
 
@@ -69,19 +70,24 @@ def head_alpha(
     cut at that line: below, it moves with the body.
     """
     above = _step(face.above_ears, LINE_SOFTNESS)
-    body_free = blur(1 - posterior[..., CLOTHES], SKIN_BLUR * face.unit)
-    skin = blur(posterior[..., SKIN], SKIN_BLUR * face.unit)
-    near = dilate(face.jaw_oval > 0.5, LOBE_REACH * face.height)
+    sigma = SKIN_BLUR * face.unit
+    clothes, skin = (blur(_plane(evidence, name), sigma) for name in ("clothes", "skin"))
+    near = face.jaw_distance <= LOBE_REACH * face.height
     lobes = _step(face.above_ears + LOBE_BAND, LINE_SOFTNESS) * skin * near
     solid = erode(dilate(person > 0.5, SPECK * face.unit), SPECK * face.unit)
     loose = hanging(solid, HANGING_GAP * face.unit) & near
     loose &= face.above(face.outline[tp.CHIN]) > NAPE_END
-    nape = blur(loose.astype(np.float32), SKIN_BLUR * face.unit)
-    inner = erode(face.jaw_oval > 0.5, INNER_OVAL * face.height)
-    jaw = face.jaw_oval * np.maximum(np.clip(body_free * 2, 0, 1), inner)
+    nape = blur(loose.astype(np.float32), sigma)
+    inner = face.jaw_distance < -INNER_OVAL * face.height
+    jaw = face.jaw_oval * np.maximum(np.clip(2 - 2 * clothes, 0, 1), inner)
     head = person * np.maximum.reduce([above, lobes, jaw, nape])
     head = np.maximum(head, face.jaw_oval * inner)
     return (head * _main_part(head > 0.3)).astype(np.float32)
+
+
+def _plane(evidence: Float32[np.ndarray, "H W 4"], name: str) -> Float32[np.ndarray, "H W"]:
+    """What colours say of one of `EVIDENCE`."""
+    return np.ascontiguousarray(evidence[..., EVIDENCE.index(name)])
 
 
 def _main_part(mask: Bool[np.ndarray, "H W"]) -> Float32[np.ndarray, "H W"]:
@@ -97,7 +103,8 @@ def _main_part(mask: Bool[np.ndarray, "H W"]) -> Float32[np.ndarray, "H W"]:
 def _without_islands(mask: Bool[np.ndarray, "H W"], smallest: float) -> Bool[np.ndarray, "H W"]:
     """Drop connected parts of fewer than `smallest` px (highlights on the forehead)."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    return mask & (stats[labels, cv2.CC_STAT_AREA] >= smallest)
+    large = stats[:, cv2.CC_STAT_AREA] >= smallest
+    return mask & large[labels]
 
 
 def label_map(
@@ -105,22 +112,35 @@ def label_map(
     head: Float32[np.ndarray, "H W"],
     face: FaceShape,
     model: ClipModel,
-    posterior: Float32[np.ndarray, "H W C"],
+    frame: UInt8[np.ndarray, "H W 3"],
+    evidence: Float32[np.ndarray, "H W 4"],
     parts: Parts,
 ) -> UInt8[np.ndarray, "H W"]:
-    """Numbers of `types.regions.REGION_NAMES` for every pixel."""
+    """Numbers of `types.regions.REGION_NAMES` for every pixel.
+
+    Args:
+        person: alpha of the person.
+        head: alpha of the head.
+        face: of this frame.
+        model: of the clip.
+        frame: RGB.
+        evidence: what its colours say (`ClipModel.evidence`).
+        parts: what the networks see.
+    """
     labels = np.full(face.size, LABEL["background"], dtype=np.uint8)
     in_head = head > 0.5
     body = (person > 0.5) & ~in_head
     labels[body] = LABEL["clothes"]
-    labels[_neck(body, face, model, posterior)] = LABEL["neck"]
+    labels[_neck(body, face, model, evidence)] = LABEL["neck"]
+    chance = hair_chance(parts.head, face.size)
     if model.long_hair:
-        hanging_hair = _hanging_hair(body, in_head, face, posterior, hair_chance(parts.head))
-        labels[hanging_hair] = LABEL["hair"]
+        posterior = model.colours.posterior(frame)
+        labels[_hanging_hair(body, in_head, face, posterior, chance)] = LABEL["hair"]
     labels[in_head] = LABEL["skin"]
     oval = face.jaw_oval > 0.5
     over_brows = face.above(face.outline[tp.BROW_TOP])
-    hair = in_head & _hair(face, posterior, hair_chance(parts.head)) & (~oval | (over_brows > 0))
+    likely = blur(odds(chance) + _plane(evidence, "hair"), HAIR_BLUR * face.unit) > 0
+    hair = in_head & likely & (~oval | (over_brows > 0))
     hair = _without_islands(hair, HAIR_ISLAND * int(in_head.sum()))
     labels[hair] = LABEL["hair"]
     beside = in_head & ~oval & ~hair & (over_brows < EAR_TOP) & (face.aside > 0.25)
@@ -129,35 +149,21 @@ def label_map(
     return labels
 
 
-def _odds(p: Float32[np.ndarray, "H W"]) -> Float32[np.ndarray, "H W"]:
-    p = np.clip(p, 0.01, 0.99)
-    return np.log(p / (1 - p))
-
-
 def _neck(
     body: Bool[np.ndarray, "H W"],
     face: FaceShape,
     model: ClipModel,
-    posterior: Float32[np.ndarray, "H W C"],
+    evidence: Float32[np.ndarray, "H W 4"],
 ) -> Bool[np.ndarray, "H W"]:
     """Skin of the body by the clip's map and colour, hanging together under the chin (no hands)."""
-    evidence = np.clip(_odds(neck_share(posterior)), -MAX_EVIDENCE, MAX_EVIDENCE)
-    total = blur(evidence + PRIOR_WEIGHT * _odds(model.neck_map), NECK_BLUR * face.unit)
-    mask = body & (total > 0) & (face.aside < NECK_REACH)
+    likely = _plane(evidence, "neck") + PRIOR_WEIGHT * model.neck_odds
+    mask = body & (blur(likely, NECK_BLUR * face.unit) > 0) & (face.aside < NECK_REACH)
     count, labels = cv2.connectedComponents(mask.astype(np.uint8))
-    under = dilate(face.jaw_oval > 0.5, 0.1 * face.height)
+    under = face.jaw_distance <= UNDER_JAW * face.height
     touching = np.zeros(count, dtype=bool)
-    touching[np.unique(labels[under & mask])] = True
+    touching[labels[under & mask]] = True
     touching[0] = False
     return touching[labels]
-
-
-def _hair(
-    face: FaceShape, posterior: Float32[np.ndarray, "H W C"], chance: Float32[np.ndarray, "H W"]
-) -> Bool[np.ndarray, "H W"]:
-    """Hair by the network and this clip's colours of hair and skin."""
-    evidence = np.clip(_odds(hair_share(posterior)), -MAX_EVIDENCE, MAX_EVIDENCE)
-    return blur(_odds(chance) + evidence, HAIR_BLUR * face.unit) > 0
 
 
 def _hanging_hair(
@@ -186,22 +192,22 @@ def _paint_parts(
     parts: Parts,
 ) -> None:
     """Brows, eyes, lips and the inside of the mouth, in place."""
-    brows = parts.head[..., HEAD_CLASS["brows"]] > parts.head[..., HEAD_CLASS["skin"]]
+    seen, here, head = parts.head.chances, labels[parts.head.box], in_head[parts.head.box]
+    brows = seen[..., SEEN.index("brows")] > seen[..., SEEN.index("skin")]
     for ring in (tp.RIGHT_BROW, tp.LEFT_BROW):
-        near = dilate(face.ring(ring) > 0.5, BROW_REACH * face.height)
-        labels[brows & near & in_head] = LABEL["brows"]
+        near = dilate(face.ring(ring)[parts.head.box] > 0.5, BROW_REACH * face.height)
+        here[brows & near & head] = LABEL["brows"]
     for eye in (tp.RIGHT_EYE, tp.LEFT_EYE):
         labels[(face.ring(eye) > 0.5) & in_head] = LABEL["eyes"]
+    here, head = labels[parts.mouth.box], in_head[parts.mouth.box]
     found = _near_lips(parts.mouth, face).argmax(axis=-1)
     for number, names in enumerate(MOUTH.classes[1:], start=1):
-        labels[(found == number) & in_head] = LABEL[names[0]]
+        here[(found == number) & head] = LABEL[names[0]]
 
 
-def _near_lips(
-    mouth: Float32[np.ndarray, "H W 5"], face: FaceShape
-) -> Float32[np.ndarray, "H W 5"]:
+def _near_lips(mouth: Placed, face: FaceShape) -> Float32[np.ndarray, "h w 5"]:
     """The network's chances without lips and mouths far from the landmarks' lips."""
     reach = LIP_REACH * face.height
-    lips = dilate(face.ring(tp.OUTER_LIPS) > 0.5, reach)
-    inside = dilate(face.ring(tp.INNER_LIPS) > 0, reach)
-    return mouth * np.stack([np.ones_like(lips), lips, *[lips & inside] * 3], axis=-1)
+    lips = dilate(face.ring(tp.OUTER_LIPS)[mouth.box] > 0.5, reach)
+    inside = dilate(face.ring(tp.INNER_LIPS)[mouth.box] > 0, reach)
+    return mouth.chances * np.stack([np.ones_like(lips), lips, *[lips & inside] * 3], axis=-1)

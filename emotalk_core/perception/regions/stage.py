@@ -16,7 +16,8 @@ from emotalk_core.media.video import VideoReader, VideoWriter, expect_frames
 from emotalk_core.perception.parsing.packaged import PartReader
 from emotalk_core.perception.parsing.tasks import HEAD as HEAD_TASK
 from emotalk_core.perception.parsing.tasks import MOUTH as MOUTH_TASK
-from emotalk_core.perception.regions.clip_model import ClipModel, build_clip_model
+from emotalk_core.perception.regions.clip_model import SEEN_CLASSES, ClipModel, build_clip_model
+from emotalk_core.perception.regions.colours import look_up
 from emotalk_core.perception.regions.face import ClipFaces, FaceShape
 from emotalk_core.perception.regions.labels import Parts, head_alpha, label_map
 from emotalk_core.perception.regions.matting import person_alpha
@@ -38,7 +39,7 @@ class Readers:
 
     def read(self, frame: UInt8[np.ndarray, "H W 3"], face: FaceShape, model: ClipModel) -> Parts:
         """What both see in a frame; the head's parts are steadied in time."""
-        head = self.head.read(frame, face.outline, model.usual_parts)
+        head = self.head.read(frame, face.outline, model.usual_parts, SEEN_CLASSES)
         return Parts(head, self._mouth.read(frame, face.exact))
 
 
@@ -171,7 +172,8 @@ def segment_frame(
 ) -> tuple[UInt8[np.ndarray, "H W"], UInt8[np.ndarray, "H W"]]:
     """Label map and head alpha (0..255) of one frame."""
     opacity = person_alpha(frame, person, model.plate, face.unit)
-    posterior = model.colours.posterior(frame)
-    head = head_alpha(opacity, face, posterior)
-    labels = label_map(opacity, head, face, model, posterior, readers.read(frame, face, model))
+    evidence = look_up(model.evidence, frame)
+    head = head_alpha(opacity, face, evidence)
+    parts = readers.read(frame, face, model)
+    labels = label_map(opacity, head, face, model, frame, evidence, parts)
     return labels, np.round(head * 255).astype(np.uint8)

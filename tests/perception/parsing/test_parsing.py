@@ -136,9 +136,12 @@ def test_packaged_network_finds_the_parts_of_a_new_actor(name: str, taught: Path
     path = DATA / f"{name}.safetensors"
     assert path.stat().st_size < 2_000_000
     assert hashlib.sha256(path.read_bytes()).hexdigest() == WEIGHTS[name]
-    chances = PartReader(task).read(stored["rgb"][0], stored["landmarks"][0].astype(float))
+    reader, seen = PartReader(task), (stored["rgb"][0], stored["landmarks"][0].astype(float))
+    chances = reader.read(*seen).full((128, 128))
     assert chances.shape == (128, 128, len(task.classes))
     assert np.allclose(chances.sum(axis=-1), 1, atol=1e-4)
+    some = reader.read(*seen, wanted=(0, 2)).full((128, 128))
+    assert np.allclose(some, chances[..., [0, 2]], atol=1e-5)
     found = chances.argmax(axis=-1)
     truth = task.class_of_label()[stored["labels"][0]]
     low, high = stored["landmarks"][0][:468].min(axis=0), stored["landmarks"][0][:468].max(axis=0)

@@ -6,7 +6,15 @@ import pytest
 from scipy.ndimage import binary_dilation, binary_erosion
 
 from emotalk_core.perception.landmarks import topology as tp
-from emotalk_core.perception.regions.colours import CLASSES, CLOTHES, HAIR, SKIN, fit_colours
+from emotalk_core.perception.parsing.packaged import Placed
+from emotalk_core.perception.regions.colours import (
+    CLASSES,
+    CLOTHES,
+    HAIR,
+    SKIN,
+    fit_colours,
+    look_up,
+)
 from emotalk_core.perception.regions.face import ClipFaces
 from emotalk_core.perception.regions.filters import (
     dilate,
@@ -130,6 +138,8 @@ def test_colour_model_tells_classes_apart() -> None:
     assert posterior.shape == (1, 3, len(CLASSES))
     assert posterior[0].argmax(axis=-1).tolist() == [HAIR, SKIN, CLOTHES]
     assert np.allclose(posterior.sum(axis=-1), 1, atol=1e-5)
+    again = look_up(model.table, np.array([[[7, 8, 255]]], np.uint8))
+    assert np.array_equal(again[0, 0], model.table[0, 1, 31])
     assert np.array_equal(model.table, fit_colours(samples, seed=0).table)
 
 
@@ -150,7 +160,7 @@ def test_matting_is_clean_away_from_the_rim_and_never_too_thin_in_it() -> None:
 def test_lips_and_mouths_stay_near_the_landmarks() -> None:
     face = ClipFaces(np.repeat(canonical_landmarks()[None], 9, axis=0), (256, 256))[4]
     chances = np.full((256, 256, 5), 0.2, np.float32)
-    kept = _near_lips(chances, face)
+    kept = _near_lips(Placed((slice(0, 256), slice(0, 256)), chances), face)
     assert np.array_equal(kept[..., 0], chances[..., 0])
     lips, inside = kept[..., 1] > 0, kept[..., 3] > 0
     outer = face.ring(tp.OUTER_LIPS) > 0.5
@@ -176,6 +186,10 @@ def test_face_measures_are_in_face_heights() -> None:
     assert face.height == pytest.approx(chin[1] - forehead[1], rel=1e-3)
     assert face.above(chin)[row, column] == pytest.approx(1, abs=0.02)
     assert face.above_ears[row, column] > 0 > face.above_ears[int(chin[1]), int(chin[0])]
+    inside = face.jaw_oval > 0.5
+    assert (face.jaw_distance[inside] < 0).all() and (face.jaw_distance[~inside] > 0).all()
+    grown = dilate(inside, 20.0)
+    assert ((face.jaw_distance <= 20) ^ grown).sum() < 0.02 * grown.sum()
     matrix = face.to_canonical
     again = face.exact[:468] @ matrix[:, :2].T + matrix[:, 2]
     assert np.abs(again - tp.canonical_face()[:, :2]).max() < 1e-5
