@@ -11,7 +11,13 @@ import torch
 from jaxtyping import Float, Float32, UInt8
 
 from emotalk_core.media.checkpoints import load_checkpoint
-from emotalk_core.perception.parsing.crops import crop_input, crop_transform, cut, put_back
+from emotalk_core.perception.parsing.crops import (
+    crop_input,
+    crop_transform,
+    cut,
+    put_back,
+    put_back_sharply,
+)
 from emotalk_core.perception.parsing.network import PartNet
 from emotalk_core.perception.parsing.tasks import TASKS, ParsingTask
 from emotalk_core.perception.parsing.train import KIND
@@ -93,10 +99,13 @@ class PartReader:
             always = torch.from_numpy(usual).permute(2, 0, 1).log()
             scores = (1 - USUAL_SHARE) * scores + USUAL_SHARE * always
         chances = torch.softmax(scores, dim=0)
-        if wanted is not None:
-            chances = chances[list(wanted)]
-        crop = chances.permute(1, 2, 0).contiguous().numpy()
-        return self._place(crop, transform, (frame.shape[0], frame.shape[1]))
+        chosen = list(wanted or range(len(chances)))
+        shape = (frame.shape[0], frame.shape[1])
+        if self._task.thin_parts:  # their sum is brought to 1 in the frame: all are needed there
+            placed = self._place(chances.permute(1, 2, 0).contiguous().numpy(), transform, shape)
+            return Placed(placed.box, placed.chances[..., chosen])
+        crop = chances[chosen].permute(1, 2, 0).contiguous().numpy()
+        return self._place(crop, transform, shape)
 
     def read_crop(
         self, frame: UInt8[np.ndarray, "H W 3"], landmarks: Float[np.ndarray, "478 2"]
@@ -139,4 +148,5 @@ class PartReader:
             return Placed(box, np.zeros((height, width, chances.shape[2]), np.float32))
         moved = transform.copy()
         moved[:, 2] += transform[:, :2] @ low
-        return Placed(box, put_back(chances, moved, (height, width)))
+        place = put_back_sharply if self._task.thin_parts else put_back
+        return Placed(box, place(chances, moved, (height, width)))

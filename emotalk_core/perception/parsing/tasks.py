@@ -26,6 +26,7 @@ class ParsingTask:
         name: of the weight file. crop: where it looks. rings: landmark channels beside RGB.
         classes: each a tuple of region names; what is named nowhere belongs to the first class.
         weights: of the classes in the loss. width: channels at the finest resolution.
+        thin_parts: some parts are strips of a pixel of the frame.
     """
 
     name: str
@@ -34,6 +35,7 @@ class ParsingTask:
     classes: tuple[tuple[str, ...], ...]
     weights: tuple[float, ...]
     width: int = 16
+    thin_parts: bool = False
 
     @property
     def inputs(self) -> int:
@@ -77,5 +79,6 @@ MOUTH = ParsingTask(
         ("tongue",),
     ),
     weights=(0.5, 1.0, 1.5, 1.5, 1.5),
+    thin_parts=True,
 )
 TASKS = {task.name: task for task in (HEAD, MOUTH)}

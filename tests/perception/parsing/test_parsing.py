@@ -9,7 +9,13 @@ import torch
 
 from emotalk_core.perception.landmarks import topology as tp
 from emotalk_core.perception.parsing.augment import learner_view
-from emotalk_core.perception.parsing.crops import crop_input, crop_transform, cut, put_back
+from emotalk_core.perception.parsing.crops import (
+    crop_input,
+    crop_transform,
+    cut,
+    put_back,
+    put_back_sharply,
+)
 from emotalk_core.perception.parsing.network import PartNet, count_parameters
 from emotalk_core.perception.parsing.packaged import DATA, WEIGHTS, PartReader
 from emotalk_core.perception.parsing.tasks import HEAD, MOUTH, TASKS
@@ -114,6 +120,18 @@ def test_learner_sees_labels_where_the_picture_has_them(taught: Path) -> None:
         lips = channels[-2 if task is MOUTH else 4] > 0.5
         found = region_mask(parts, ("lips", "inner_mouth", "teeth", "tongue"))
         assert (lips & found).sum() > 0.4 * (lips | found).sum()
+
+
+def test_sharp_way_back_keeps_a_strip_of_a_pixel() -> None:
+    transform = np.array([[1.5, 0.0, 0.0], [0.0, 1.5, 0.0]])
+    cover = np.zeros((64, 64), np.float32)
+    cover[20] = 1  # a row of the frame
+    crop = cut(cover, transform, 96)
+    chances = np.stack([1 - crop, crop], axis=-1).clip(0, 1)
+    sharp, soft = (f(chances, transform, (64, 64)) for f in (put_back_sharply, put_back))
+    assert np.allclose(sharp.sum(axis=-1), 1, atol=1e-5)
+    assert np.array_equal(sharp[8:-8, 8:-8].argmax(axis=-1), cover[8:-8, 8:-8])
+    assert sharp[20, 32, 1] > soft[20, 32, 1]
 
 
 def test_training_is_the_same_twice(taught: Path, tmp_path: Path) -> None:
