@@ -37,12 +37,15 @@ View = tuple[FrameCondition, Camera]
 class LiveBranch:
     """A trained branch as one kernel call."""
 
-    def __init__(self, branch: DeformationBranch, still: Float[Tensor, "N 3"] | None) -> None:
+    def __init__(
+        self, branch: DeformationBranch, still: Float[Tensor, "N 3"] | None, half: bool = False
+    ) -> None:
         """Copy the weights.
 
         Args:
             branch: trained, on the CPU in float32.
             still: positions that every call asks about, or None if they move.
+            half: multiply bfloat16 numbers where this processor can, summed up in float32.
         """
         self.spec = branch.spec
         layout = branch.grid.layout
@@ -57,6 +60,7 @@ class LiveBranch:
             _weights(branch.layers[1]),
             _weights(branch.layers[3]),
             view(branch.axes_gain),
+            half,
         )
         if still is not None and not self.kernel.settle(view(still)):
             raise non_finite("means")
@@ -167,21 +171,24 @@ def _through(values: Float[Tensor, "E B I"], layers: Sequence[Layer]) -> Float[T
 class LiveAvatar:
     """Draws the frames of a trained avatar; several threads may call it at the same time."""
 
-    def __init__(self, avatar: Avatar, kept: Bool[Tensor, " N"] | None = None) -> None:
+    def __init__(
+        self, avatar: Avatar, kept: Bool[Tensor, " N"] | None = None, half: bool = False
+    ) -> None:
         """Prepare the drawing of trained modules.
 
         Args:
             avatar: trained, on the CPU in float32.
             kept: face Gaussians that are drawn; None is all of them.
+            half: see `LiveBranch`.
         """
         self.mouth, self.face = avatar.mouth, avatar.face
         self.mouth_set, self.face_set = _set_of(self.mouth), _set_of(self.face, kept)
         self.encoder = LiveEncoder([self.mouth.audio, self.face.audio])
-        self.mouth_branch = LiveBranch(self.mouth.branch, self.mouth_set.means)
-        self.face_branch = LiveBranch(self.face.branch, self.face_set.means)
+        self.mouth_branch = LiveBranch(self.mouth.branch, self.mouth_set.means, half)
+        self.face_branch = LiveBranch(self.face.branch, self.face_set.means, half)
         self.mouth_box = box_corners(self.mouth.low, self.mouth.high)
         emotion = self.face.emotion
-        self.emotion_branch = None if emotion is None else LiveBranch(emotion, None)
+        self.emotion_branch = None if emotion is None else LiveBranch(emotion, None, half)
 
     @torch.no_grad()
     def __call__(
@@ -267,4 +274,4 @@ def live_avatar(avatar: Avatar, views: Iterable[View] = ()) -> Drawer:
     if resolve(avatar.face.compute.backend, means.device, means.dtype) != "cpu":
         return avatar
     views = list(views)
-    return LiveAvatar(avatar, lit_gaussians(avatar, views) if views else None)
+    return LiveAvatar(avatar, lit_gaussians(avatar, views) if views else None, half=True)

@@ -52,6 +52,11 @@ def codes_of(spec: BranchSpec, scale: float = 0.5) -> dict[str, torch.Tensor]:
     }
 
 
+def own_copy(start: GaussianSet) -> GaussianSet:
+    """A set of its own memory, to be moved in place."""
+    return replace(start, **{name: value.clone() for name, value in start.tensors().items()})
+
+
 @pytest.mark.parametrize("isa", kernels.runnable())
 @pytest.mark.parametrize("name", SPECS)
 @pytest.mark.parametrize("count", [1, 64, 203])
@@ -63,14 +68,34 @@ def test_branch_gives_what_torch_gives(
     branch, start = trained(SPECS[name]), gaussians(count, 1, (0, 0, 0), 1)
     codes = codes_of(SPECS[name])
     expected: GaussianOffsets = branch(start.means, codes)
-    moved = replace(start, means=start.means.clone(), quats=start.quats.clone())
-    moved = replace(moved, scales=start.scales.clone())
+    moved = own_copy(start)
     LiveBranch(branch, None if moving else start.means).move(moved, codes, threads=2)
-    for got, want in ((moved, start.deformed(expected)),):
-        torch.testing.assert_close(got.means, want.means, atol=1e-7, rtol=1e-5)
-        torch.testing.assert_close(got.quats, want.quats, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(got.scales, want.scales, atol=1e-5, rtol=1e-5)
+    wanted = start.deformed(expected)
+    torch.testing.assert_close(moved.means, wanted.means, atol=1e-7, rtol=1e-5)
+    torch.testing.assert_close(moved.quats, wanted.quats, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(moved.scales, wanted.scales, atol=1e-5, rtol=1e-5)
     assert not torch.equal(moved.means, start.means)
+
+
+@pytest.mark.skipif(
+    not kernels.why_missing() and not kernels.load().has_half(),
+    reason="this processor has no bfloat16 products",
+)
+@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("count", [1, 203])
+@pytest.mark.parametrize("moving", [False, True])
+def test_half_precision_stays_near(name: str, count: int, moving: bool) -> None:
+    branch, start = trained(SPECS[name]), gaussians(count, 1, (0, 0, 0), 1)
+    exact, near = own_copy(start), own_copy(start)
+    still = None if moving else start.means
+    for copy, half in ((exact, False), (near, True)):
+        LiveBranch(branch, still, half).move(copy, codes_of(SPECS[name]), threads=1)
+    for field in ("means", "quats", "scales"):
+        offsets = getattr(exact, field) - getattr(start, field)
+        error = getattr(near, field) - getattr(exact, field)
+        # Numbers of 8 bits, sums of some hundred products of them: about 1 % of the offsets.
+        assert float(error.norm()) <= 0.02 * float(offsets.norm())
+    assert not torch.equal(near.means, exact.means)
 
 
 def test_number_of_threads_changes_no_byte() -> None:
@@ -78,7 +103,7 @@ def test_number_of_threads_changes_no_byte() -> None:
     live = LiveBranch(branch, start.means)
 
     def moved(threads: int) -> GaussianSet:
-        copy = replace(start, **{k: v.clone() for k, v in start.tensors().items()})
+        copy = own_copy(start)
         live.move(copy, codes_of(SPECS["face"]), threads)
         return copy
 

@@ -25,6 +25,8 @@ from emotalk_core.serving.stage import (
     frames_at_once,
     frames_per_second,
     render_scenario,
+    to_frame,
+    to_tensor,
     write_speeds,
 )
 from emotalk_core.speech.features.registry import load_extractor
@@ -189,3 +191,15 @@ def test_another_extractor_is_refused(subject: dict[str, Path], tmp_path: Path) 
     )
     with pytest.raises(ArtifactError, match="extractor=deepspeech"):
         render("self_reconstruction", {**subject, "speech": other}, tmp_path)
+
+
+def test_pixels_are_rounded_and_come_back() -> None:
+    values = torch.linspace(-0.2, 1.2, 3 * 5 * 7).reshape(3, 5, 7)
+    frame = to_frame(values)
+    expected = np.round(np.clip(values.numpy(), 0, 1) * np.float32(255)).transpose(1, 2, 0)
+    assert frame.dtype == np.uint8 and np.array_equal(frame, expected)
+    cut = frame[1:4, 2:]  # a view whose rows are not side by side
+    assert torch.equal(
+        to_tensor(cut, torch.device("cpu")),
+        torch.from_numpy(cut.transpose(2, 0, 1).astype(np.float32)) / 255.0,
+    )

@@ -252,10 +252,12 @@ class PyBranch {
   PyBranch(const Array<-1, -1>& tables, const std::vector<int>& resolutions,
            const std::vector<int>& sizes, double bound, const std::vector<PyAttention>& attention,
            const Array<-1, -1>& from_features, const Array<-1, -1>& from_condition,
-           const Array<-1, -1>& middle, const Array<-1, -1>& last, const Array<3>& axes_gain)
+           const Array<-1, -1>& middle, const Array<-1, -1>& last, const Array<3>& axes_gain,
+           bool half)
       : tables_(tables),
         branch_(grid_shape(resolutions, sizes, bound, tables), tables.data(),
-                branch_layers(attention, from_features, from_condition, middle, last, axes_gain)),
+                branch_layers(attention, from_features, from_condition, middle, last, axes_gain),
+                half),
         codes_(from_condition.shape(1)),
         outputs_(last.shape(0)) {}
 
@@ -344,12 +346,13 @@ NB_MODULE(EMOTALK_MODULE, m) {
   m.def("hash_backward", &hash_backward, "points"_a, "tables"_a, "gradient"_a,
         "table_gradient"_a.none(), "point_gradient"_a.none(), "resolutions"_a, "sizes"_a,
         "bound"_a, "threads"_a);
+  m.def("has_half", &emotalk::has_half);
   nb::class_<PyBranch>(m, "Branch")
       .def(nb::init<const Array<-1, -1>&, const std::vector<int>&, const std::vector<int>&, double,
                     const std::vector<PyAttention>&, const Array<-1, -1>&, const Array<-1, -1>&,
-                    const Array<-1, -1>&, const Array<-1, -1>&, const Array<3>&>(),
+                    const Array<-1, -1>&, const Array<-1, -1>&, const Array<3>&, bool>(),
            "tables"_a, "resolutions"_a, "sizes"_a, "bound"_a, "attention"_a, "from_features"_a,
-           "from_condition"_a, "middle"_a, "last"_a, "axes_gain"_a)
+           "from_condition"_a, "middle"_a, "last"_a, "axes_gain"_a, "half"_a)
       .def("settle", &PyBranch::settle, "points"_a)
       .def("deform", &PyBranch::deform, "code"_a, "gain"_a, "means"_a, "quats"_a.none(),
            "scales"_a.none(), "threads"_a);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstring>
 #include <stdexcept>
 
 #include "simd.h"
@@ -26,9 +27,80 @@ int groups(int outputs) { return (outputs + kGroup - 1) / kGroup; }
 
 enum After { kNothing, kRelu, kOnePlus, kOnePlusRelu };
 
+// bfloat16 products need one more instruction set than the AVX-512 build may count on.
+#if defined(EMOTALK_AVX512) && defined(__GNUC__) && !defined(__clang__)
+#define EMOTALK_HALF __attribute__((target("avx512bf16")))
+#endif
+
+std::uint32_t rounded_half(float x) {  // to nearest, ties to even; weights are finite
+  std::uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+}
+
+#ifdef EMOTALK_HALF
+// Two rows of inputs as bfloat16 side by side, the first in the lower half of every number.
+EMOTALK_HALF void pair_rows(const float* first, const float* second, std::uint32_t* out) {
+  for (int n = 0; n < kBlockPoints; n += kLanes) {
+    const __m256i low = (__m256i)_mm512_cvtneps_pbh(load(first + n));
+    __m512i both = _mm512_cvtepu16_epi32(low);
+    if (second) {
+      const __m256i high = (__m256i)_mm512_cvtneps_pbh(load(second + n));
+      both = _mm512_or_si512(both, _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
+    }
+    _mm512_storeu_si512(out + n, both);
+  }
+}
+
+// `dense` with bfloat16 products.
+EMOTALK_HALF void dense_half(const Dense& layer, const float* in, const float* added, float* out,
+                             After after) {
+  alignas(64) std::uint32_t rows[kMaxWidth / 2][kBlockPoints];
+  const int pairs = (layer.inputs + 1) / 2;
+  for (int k = 0; k < pairs; ++k)
+    pair_rows(in + 2 * k * kBlockPoints,
+              2 * k + 1 < layer.inputs ? in + (2 * k + 1) * kBlockPoints : nullptr, rows[k]);
+  const Vec zero = splat(0.f), one = splat(1.f);
+  for (int group = 0; group < groups(layer.outputs); ++group) {
+    const std::uint32_t* weights = layer.pairs.data() + std::size_t(group) * pairs * kGroup;
+    const int used = std::min(kGroup, layer.outputs - group * kGroup);
+    Vec sum[kGroup][kVectors];
+    for (int g = 0; g < kGroup; ++g)
+      for (int v = 0; v < kVectors; ++v)
+        sum[g][v] = added && g < used
+                        ? load(added + (group * kGroup + g) * kBlockPoints + v * kLanes)
+                        : zero;
+    for (int k = 0; k < pairs; ++k) {
+      __m512bh x[kVectors];
+      for (int v = 0; v < kVectors; ++v)
+        x[v] = (__m512bh)_mm512_load_si512(rows[k] + v * kLanes);
+      for (int g = 0; g < kGroup; ++g) {
+        const __m512bh weight = (__m512bh)_mm512_set1_epi32(int(weights[k * kGroup + g]));
+        for (int v = 0; v < kVectors; ++v) sum[g][v] = _mm512_dpbf16_ps(sum[g][v], weight, x[v]);
+      }
+    }
+    for (int g = 0; g < used; ++g)
+      for (int v = 0; v < kVectors; ++v) {
+        Vec value = sum[g][v];
+        if (after == kRelu || after == kOnePlusRelu) value = maximum(value, zero);
+        if (after == kOnePlus || after == kOnePlusRelu) value = value + one;
+        store(out + (group * kGroup + g) * kBlockPoints + v * kLanes, value);
+      }
+  }
+}
+static_assert(kStep == kBlockPoints, "dense_half takes a whole block at a step");
+#endif
+
 // Rows of outputs from rows of inputs; `added` holds rows to start from, or is null.
-void dense(const float* packed, int inputs, int outputs, const float* in, const float* added,
-           float* out, After after) {
+void dense(const Dense& layer, bool half, const float* in, const float* added, float* out,
+           After after) {
+#ifdef EMOTALK_HALF
+  if (half) return dense_half(layer, in, added, out, after);
+#else
+  (void)half;
+#endif
+  const int inputs = layer.inputs, outputs = layer.outputs;
+  const float* packed = layer.packed.data();
   const Vec zero = splat(0.f), one = splat(1.f);
   for (int group = 0; group < groups(outputs); ++group) {
     const float* weights = packed + std::size_t(group) * inputs * kGroup;
@@ -58,10 +130,6 @@ void dense(const float* packed, int inputs, int outputs, const float* in, const 
         }
     }
   }
-}
-
-void dense(const Dense& layer, const float* in, float* out, After after) {
-  dense(layer.packed.data(), layer.inputs, layer.outputs, in, nullptr, out, after);
 }
 
 void require(bool ok, const char* what) {
@@ -96,10 +164,25 @@ void Dense::pack(const float* weights) {
     for (int k = 0; k < inputs; ++k)
       packed[(std::size_t(j / kGroup) * inputs + k) * kGroup + j % kGroup] =
           weights[std::size_t(j) * inputs + k];
+  const int count = (inputs + 1) / 2;
+  pairs.assign(std::size_t(groups(outputs)) * count * kGroup, 0);
+  for (int j = 0; j < outputs; ++j)
+    for (int k = 0; k < inputs; ++k)
+      pairs[(std::size_t(j / kGroup) * count + k / 2) * kGroup + j % kGroup] |=
+          rounded_half(weights[std::size_t(j) * inputs + k]) << (k % 2 * 16);
 }
 
-Branch::Branch(const GridShape& shape, const float* tables, BranchLayers layers)
-    : shape_(shape), tables_(tables), layers_(std::move(layers)) {
+bool has_half() {
+#ifdef EMOTALK_HALF
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
+Branch::Branch(const GridShape& shape, const float* tables, BranchLayers layers, bool half)
+    : shape_(shape), tables_(tables), layers_(std::move(layers)), half_(half && has_half()) {
   const int features = kPlanes * shape.levels * shape.features;
   const int hidden = layers_.middle.inputs;
   int attended = 0;
@@ -120,16 +203,17 @@ Branch::Branch(const GridShape& shape, const float* tables, BranchLayers layers)
 }
 
 // What a block of points knows before any condition comes in.
-bool Branch::look(const float* points, int used, float* hidden, float* attention) const {
+bool Branch::look(const float* points, int used, bool half, float* hidden,
+                  float* attention) const {
   alignas(64) Rows features, inner;
   if (used < kBlockPoints) std::fill_n(features[0], kMaxWidth * kBlockPoints, 0.f);
   if (!hash_block(shape_, used, points, tables_, features[0])) return false;
   for (const Attention& a : layers_.attention) {
-    dense(a.hidden, features[0], inner[0], kRelu);
-    dense(a.factors, inner[0], attention, a.relu ? kOnePlusRelu : kOnePlus);
+    dense(a.hidden, half, features[0], nullptr, inner[0], kRelu);
+    dense(a.factors, half, inner[0], nullptr, attention, a.relu ? kOnePlusRelu : kOnePlus);
     attention += a.factors.outputs * kBlockPoints;
   }
-  dense(layers_.from_features, features[0], hidden, kNothing);
+  dense(layers_.from_features, half, features[0], nullptr, hidden, kNothing);
   return true;
 }
 
@@ -142,7 +226,8 @@ bool Branch::settle(std::int64_t count, const float* points) {
     const std::int64_t first = block * kBlockPoints;
     const int used = static_cast<int>(std::min<std::int64_t>(kBlockPoints, count - first));
     float* target = &known_[block * rows * kBlockPoints];
-    if (!look(points + 3 * first, used, target, target + hidden * kBlockPoints)) return false;
+    float* attention = target + hidden * kBlockPoints;
+    if (!look(points + 3 * first, used, false, target, attention)) return false;
   }
   settled_ = count;
   return true;
@@ -170,21 +255,20 @@ bool Branch::deform(const float* code, float gain, const Pose& pose, int threads
     const int used = static_cast<int>(std::min<std::int64_t>(kBlockPoints, pose.count - start));
     const float* known = settled_ >= 0 ? &known_[block * rows * kBlockPoints] : seen[0];
     if (settled_ < 0 &&
-        !look(pose.means + 3 * start, used, seen[0], seen[hidden])) {
+        !look(pose.means + 3 * start, used, half_, seen[0], seen[hidden])) {
       finite = false;
       return;
     }
     if (attended) {
-      dense(condition.packed.data(), codes, hidden, known + hidden * kBlockPoints, known, first[0],
-            kRelu);
+      dense(condition, half_, known + hidden * kBlockPoints, known, first[0], kRelu);
     } else {
       for (int j = 0; j < hidden; ++j)
         for (int n = 0; n < kBlockPoints; n += kLanes)
           store(first[j] + n, maximum(load(known + j * kBlockPoints + n) + splat(constant[j]),
                                       splat(0.f)));
     }
-    dense(layers_.middle, first[0], second[0], kRelu);
-    dense(layers_.last, second[0], first[0], kNothing);
+    dense(layers_.middle, half_, first[0], nullptr, second[0], kRelu);
+    dense(layers_.last, half_, second[0], nullptr, first[0], kNothing);
     for (int j = 0; j < layers_.last.outputs; ++j)
       for (int n = 0; n < used; ++n) first[j][n] *= gain;
     add_outputs(first[0], gains, used, pose, start);

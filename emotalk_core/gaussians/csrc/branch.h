@@ -13,6 +13,7 @@ namespace emotalk {
 struct Dense {
   int inputs = 0, outputs = 0;
   std::vector<float> packed;
+  std::vector<std::uint32_t> pairs;  // the same in bfloat16, two inputs a number
 
   Dense() = default;
   // `weights` is [outputs, inputs], row-major.
@@ -43,10 +44,14 @@ struct Pose {
   float* scales = nullptr;  // [count, 3]
 };
 
+// Whether products of bfloat16 numbers, summed up in float32, can be had here.
+bool has_half();
+
 class Branch {
  public:
-  // `tables` must outlive the branch. Throws std::invalid_argument if layers do not fit each other.
-  Branch(const GridShape& shape, const float* tables, BranchLayers layers);
+  // `tables` must outlive the branch. With `half`, and where this processor can, `deform` multiplies
+  // bfloat16 numbers. Throws std::invalid_argument if layers do not fit each other.
+  Branch(const GridShape& shape, const float* tables, BranchLayers layers, bool half);
 
   // Keeps what the branch knows of points that do not move. False: NaN or infinity among them.
   bool settle(std::int64_t count, const float* points);
@@ -58,11 +63,12 @@ class Branch {
   std::int64_t settled() const { return settled_; }
 
  private:
-  bool look(const float* points, int used, float* hidden, float* attention) const;
+  bool look(const float* points, int used, bool half, float* hidden, float* attention) const;
 
   GridShape shape_;
   const float* tables_;
   BranchLayers layers_;
+  bool half_;
   std::int64_t settled_ = -1;      // number of points, or none
   std::vector<float> known_;       // blocks of [hidden + codes, kBlockPoints]
 };
