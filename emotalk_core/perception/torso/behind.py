@@ -17,7 +17,7 @@ from emotalk_core.perception.regions.filters import (
     in_cells,
 )
 from emotalk_core.perception.regions.plate import Plate
-from emotalk_core.perception.torso.columns import BODY, NECK, Columns, carried_up
+from emotalk_core.perception.torso.columns import BACKGROUND, BODY, NECK, Columns, carried_up
 from emotalk_core.perception.torso.settings import TorsoSettings
 from emotalk_core.types.regions import LABEL, TORSO, region_mask
 
@@ -28,6 +28,7 @@ MEMBRANE_CELLS = 2.0  # at least so many cells in the sigma: so smooth a thing n
 MEMBRANE_REACH = 4.5  # sigmas: what lies farther from the hole does not move its correction
 MEMBRANE_FADE = 0.05  # share of seen background below which the correction fades away
 EDGE_BLUR = 0.7  # face units: soft sides of what is carried up
+EDGE_REACH = 3.0  # face units: so far does that blur reach
 LONG_HAIR_RISE = 0.1  # of the face height above the ear line: how far long hair is carried up
 
 
@@ -103,12 +104,22 @@ def behind_head(
         columns = dataclasses.replace(columns, rise=np.full_like(columns.rise, np.inf))
     near_plate = Plate(plate.picture[box], plate.seen[box])
     fill = background_fill(frame[box], labels[box], hole[box], near_plate, face.unit)
-    shape = (fill.shape[0], fill.shape[1])
-    body = carried_up(columns.inside(box), steady[box[1]], shape, heights, face.unit)
-    fill = _over(fill, *body, hole[box], face.unit)
-    chosen = hole[box]
-    result[box][chosen] = np.round(np.clip(fill[chosen], 0, 255)).astype(np.uint8)
+    near = columns.inside(box)
+    low = _lower_part(near, max(heights.values()) + EDGE_REACH * face.unit)
+    shape = (len(fill[low]), fill.shape[1])
+    body = carried_up(near.inside((low, slice(None))), steady[box[1]], shape, heights, face.unit)
+    fill[low] = _over(fill[low], *body, hole[box][low], face.unit)
+    levels = np.round(np.clip(fill, 0, 255)).astype(np.uint8)
+    np.copyto(result[box], levels, where=hole[box][..., None])
     return result
+
+
+def _lower_part(columns: Columns, height: float) -> slice:
+    """The rows that something carried up by at most so many px can reach."""
+    rows = columns.row[columns.kind != BACKGROUND]
+    if not len(rows):
+        return slice(0, None)
+    return slice(max(int(rows.min() - height) - 1, 0), None)
 
 
 def _over(
