@@ -19,7 +19,7 @@ rule render_lessons:
         identities=lambda wildcards: {"head_parts": 34, "mouth_parts": 60}[
             wildcards.task
         ],
-        frames=lambda wildcards: {"head_parts": 9, "mouth_parts": 10}[wildcards.task],
+        frames=lambda wildcards: {"head_parts": 9, "mouth_parts": 12}[wildcards.task],
         size=lambda wildcards: {"head_parts": 320, "mouth_parts": 640}[wildcards.task],
         window=lambda wildcards: {"head_parts": None, "mouth_parts": 240}[
             wildcards.task
@@ -34,7 +34,7 @@ rule train_parser:
         lessons=lambda wildcards: expand(
             f"{PARSING}/lessons_{{task}}_{{part}}.npz",
             task=wildcards.task,
-            part={"head_parts": [1, 2], "mouth_parts": [1]}[wildcards.task],
+            part=[1, 2],
         ),
     output:
         weights=f"{PARSING}/{{task}}.safetensors",
@@ -46,7 +46,9 @@ rule train_parser:
     resources:
         mem_mb=memory(3000),
     params:
-        steps=lambda wildcards: {"head_parts": 900, "mouth_parts": 1000}[wildcards.task],
+        # batches, crops in each
+        steps=lambda wildcards: {"head_parts": 900, "mouth_parts": 3600}[wildcards.task],
+        batch=lambda wildcards: {"head_parts": 16, "mouth_parts": 8}[wildcards.task],
         seed=SEED,
     script:
         "../workflow_scripts/train_parser.py"

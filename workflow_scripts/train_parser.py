@@ -10,6 +10,7 @@ with stage(snakemake) as job:
         weights=job.output("weights"),
         task=job.wildcards["task"],
         steps=job.params.steps,
+        batch=job.params.batch,
         seed=job.params.seed,
         threads=job.threads,
     )

@@ -28,10 +28,13 @@ RECOLOUR = {
     "tongue": (0.3, 0.10, 10.0),
 }
 RECOLOUR_OTHERS = (0.12, 0.04, 5.0)
+# Each lesson draws how much of it all it gets: most people's teeth are whiter than their tongue
+MOST_RECOLOURED = 1.25
 SCALE, TURN, SHIFT = 0.1, 0.08, 0.04  # of crops: log, radians, share of the side
-# The detector's own faults on lips, shares of the mouth crop's side: all together, each inner lip
-LIP_SHIFT, INNER_SHIFT, LIP_SIZE = 0.012, 0.018, 0.06
-NO_INNER_RING = 0.15  # share of crops in which the inner lips were not found
+# Faults on lips beyond those that the detector made on the lesson (people differ more than actors),
+# shares of the mouth crop's side: all together, each inner lip
+LIP_SHIFT, INNER_SHIFT, LIP_SIZE = 0.008, 0.012, 0.04
+NO_INNER_RING = 0.1  # share of crops in which the inner lips were not found
 UPPER_INNER = (191, 80, 81, 82, 13, 312, 311, 310, 415)
 LOWER_INNER = (95, 88, 178, 87, 14, 317, 402, 318, 324)
 ROUGH_SHARE = 0.5  # of crops: coarse textures over background and clothes
@@ -42,9 +45,13 @@ LIP_LIGHT, LIP_TINT = (
     0.06,
 )  # log steps between the upper and the lower lip, and from end to end
 UNEVEN, UNEVEN_TINT = 0.15, 0.06  # log steps of light and colour over the picture
-# The camera's pixels against the crop's, and how often a clip has the crop's own; compression comes
-# before the crop is enlarged, as in a video
-SMALLER, WHOLE_SHARE, COMPRESSED_SHARE = (0.35, 1.0), 0.3, 0.7
+# Lessons are drawn finer than the crop: the camera averages over its pixels, and so do their labels
+FINE = 1.75  # px of the drawing to one of the crop: about a lesson's own
+# The camera's pixels to one of the crop's (a mouth of a 256 px clip has 0.67, of a 512 px clip
+# 1.33); compression comes before the crop is brought to its size, as in a video
+CAMERA_SCALE, COMPRESSED_SHARE, QUALITY = (0.5, 1.5), 0.7, (35, 95)
+BLURRED_SHARE, BLUR = 0.35, (0.3, 1.0)  # of crops; px of the crop
+MOST_GRAIN = 5.0  # grey levels
 
 
 def random_transform(
@@ -93,24 +100,25 @@ def _recolour(
     crop: Float32[np.ndarray, "S S 3"], labels: UInt8[np.ndarray, "S S"], rng: np.random.Generator
 ) -> Float32[np.ndarray, "S S 3"]:
     """Every region another brightness and tint; lips somewhere between theirs and the skin's."""
-    gains = np.ones((256, 3), np.float32)
-    offsets = np.zeros((256, 3), np.float32)
+    strength = rng.uniform(0, MOST_RECOLOURED)
+    gains = np.ones((len(REGION_NAMES), 3), np.float32)
+    offsets = np.zeros((len(REGION_NAMES), 3), np.float32)
     for name in REGION_NAMES:
-        light, tint, offset = RECOLOUR.get(name, RECOLOUR_OTHERS)
+        light, tint, offset = (strength * v for v in RECOLOUR.get(name, RECOLOUR_OTHERS))
         gains[LABEL[name]] = np.exp(rng.normal(0, light) + rng.normal(0, tint, 3))
         offsets[LABEL[name]] = rng.normal(0, offset) + rng.normal(0, 0.3 * offset, 3)
     lips, skin = labels == LABEL["lips"], labels == LABEL["skin"]
     if lips.any() and skin.any():
-        share = rng.uniform(0, PALE_LIPS) * (rng.random() < 0.5)
+        share = strength * rng.uniform(0, PALE_LIPS) * (rng.random() < 0.5)
         change = crop[skin].mean(axis=0) / np.maximum(crop[lips].mean(axis=0), 1)
         gains[LABEL["lips"]] *= change**share
-    colour = crop * _lip_light(lips, rng)
-    soft = cv2.blur(np.concatenate([gains[labels], offsets[labels]], axis=-1), (3, 3))
-    return colour * soft[..., :3] + soft[..., 3:]
+    colour = crop * _lip_light(lips, strength, rng)
+    soft = [cv2.blur(table[labels], (3, 3)) for table in (gains, offsets)]
+    return colour * soft[0] + soft[1]
 
 
 def _lip_light(
-    lips: Bool[np.ndarray, "S S"], rng: np.random.Generator
+    lips: Bool[np.ndarray, "S S"], strength: float, rng: np.random.Generator
 ) -> Float32[np.ndarray, "S S 3"]:
     """Lips that are darker above than below or the other way, by another tint too."""
     size = len(lips)
@@ -119,7 +127,7 @@ def _lip_light(
     if len(rows):
         across = np.clip((np.arange(size) - rows.mean()) / max(np.ptp(rows) / 2, 1), -1, 1)
         field += across[:, None, None] * rng.normal(0, LIP_LIGHT) + rng.normal(0, LIP_TINT, 3)
-    return np.where(lips[..., None], np.exp(field), 1).astype(np.float32)
+    return np.exp(field * (strength * lips[..., None]).astype(np.float32))
 
 
 def _rough(
@@ -154,29 +162,30 @@ def _glasses(
 
 
 def _camera(
-    crop: Float32[np.ndarray, "S S 3"], rng: np.random.Generator
+    drawing: Float32[np.ndarray, "F F 3"], size: int, rng: np.random.Generator
 ) -> UInt8[np.ndarray, "S S 3"]:
-    """Uneven light, gamma, white balance, loss of resolution, blur, grain, compression."""
-    size = len(crop)
+    """Loss of resolution, uneven light, gamma, white balance, blur, grain, compression."""
+    scale = np.exp(rng.uniform(*np.log(CAMERA_SCALE)))
+    seen = max(round(size * scale), 8)
+    level = cv2.resize(drawing, (seen, seen), interpolation=cv2.INTER_AREA)
     cells = int(rng.integers(2, 7))
     shade = np.exp(
-        rng.normal(0, UNEVEN) * _noise_field(size, cells, rng)[..., None]
-        + rng.normal(0, UNEVEN_TINT, 3) * _noise_field(size, cells, rng)[..., None]
-    ).astype(np.float32)
+        rng.normal(0, UNEVEN) * _noise_field(seen, cells, rng)[..., None]
+        + rng.normal(0, UNEVEN_TINT, 3).astype(np.float32)
+        * _noise_field(seen, cells, rng)[..., None]
+    )
     tint = np.exp(rng.normal(0, 0.05, 3) + rng.normal(0, 0.15)).astype(np.float32)
-    level = np.clip(crop * shade * tint, 0, 255) / 255
+    level = np.clip(level * shade * tint, 0, 255) / 255
     level = level ** np.float32(np.exp(rng.normal(0, 0.2)))
-    small = size if rng.random() < WHOLE_SHARE else max(int(size * rng.uniform(*SMALLER)), 8)
-    if small < size:
-        level = cv2.resize(level, (small, small), interpolation=cv2.INTER_AREA)
-    if rng.random() < 0.4:
-        level = cv2.GaussianBlur(level, (0, 0), rng.uniform(0.3, 1.2) * small / size)
-    level = level * 255 + rng.normal(0, rng.uniform(0, 6), level.shape)
+    if rng.random() < BLURRED_SHARE:
+        level = cv2.GaussianBlur(level, (0, 0), rng.uniform(*BLUR) * scale)
+    level = level * 255 + rng.normal(0, rng.uniform(0, MOST_GRAIN), level.shape)
     picture = np.clip(level, 0, 255).astype(np.uint8)
     if rng.random() < COMPRESSED_SHARE:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))]
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(*QUALITY))]
         picture = cv2.imdecode(cv2.imencode(".jpg", picture, quality)[1], cv2.IMREAD_COLOR)
-    return cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR)
+    enlarged = cv2.INTER_CUBIC if seen < size else cv2.INTER_LINEAR  # as `crops.cut` does
+    return cv2.resize(picture, (size, size), interpolation=enlarged)
 
 
 def learner_view(
@@ -186,17 +195,24 @@ def learner_view(
     landmarks: Float[np.ndarray, "478 2"],
     transform: Float[np.ndarray, "2 3"],
     rng: np.random.Generator,
-) -> tuple[UInt8[np.ndarray, "S S 3"], Float[np.ndarray, "478 2"], UInt8[np.ndarray, "S S"]]:
-    """One lesson as the network sees it: crop, landmarks in the crop, labels of the crop."""
-    size = task.crop.size
+) -> tuple[UInt8[np.ndarray, "S S 3"], Float[np.ndarray, "478 2"], Float32[np.ndarray, "S S K"]]:
+    """One lesson as the network sees it: crop, landmarks in it, share of the classes in each pixel.
+
+    Shares, not labels: teeth are often strips of less than a pixel.
+    """
+    size, fine = task.crop.size, round(task.crop.size * FINE)
     transform, _ = random_transform(transform, size, rng)
-    crop = cut(rgb, transform, size).astype(np.float32)
-    parts = cut(labels, transform, size, nearest=True)
     points = landmarks @ transform[:, :2].T + transform[:, 2]
     metres = float(np.linalg.norm(to_canonical(points)[:, 0]))  # of one px
-    points = disturbed_points(points, 0.08 / metres, rng)
-    crop = _recolour(crop, parts, rng)
-    _rough(crop, parts, rng)
+    finer = transform * (fine / size)
+    drawing = cut(rgb, finer, fine).astype(np.float32)
+    parts = cut(labels, finer, fine, nearest=True)
+    drawing = _recolour(drawing, parts, rng)
+    _rough(drawing, parts, rng)
     if rng.random() < GLASSES_SHARE:
-        _glasses(crop, points, rng)
-    return _camera(crop, rng), points, parts
+        _glasses(drawing, points * (fine / size), rng)
+    classes = task.class_of_label()[parts]
+    masks = [(classes == k).astype(np.float32) for k in range(len(task.classes))]
+    small = [cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA) for mask in masks]
+    shares = np.stack(small, axis=-1)
+    return _camera(drawing, size, rng), disturbed_points(points, 0.08 / metres, rng), shares

@@ -79,6 +79,7 @@ MOUTH = ParsingTask(
         ("tongue",),
     ),
     weights=(0.5, 1.0, 1.5, 1.5, 1.5),
+    width=20,
     thin_parts=True,
 )
 TASKS = {task.name: task for task in (HEAD, MOUTH)}

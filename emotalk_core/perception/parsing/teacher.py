@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from emotalk_core.actor.face_model import load_face_model
-from emotalk_core.actor.identity import random_identity
+from emotalk_core.actor.identity import Identity, random_identity
+from emotalk_core.actor.performance import ActorSettings, perform
 from emotalk_core.actor.pose import Pose
 from emotalk_core.actor.renderer import Actor
 from emotalk_core.actor.visemes import VISEMES
@@ -26,7 +27,9 @@ FIRST_IDENTITY = 100_000  # seeds of the teachers: demos and tests use small num
 # One standard deviation of pose: wider than a talking head's, so that edges of the range are inside
 PITCH, YAW, ROLL = np.radians([8.0, 14.0, 6.0])
 SWAY = 0.02  # metres
-# How often a frame has each kind of mouth; the rest speaks at random
+# How often a frame is one of real speech, which hardly opens the mouth; the others are made up
+SPOKEN_SHARE, SPOKEN_SECONDS = 0.6, 8.0
+# How often a made-up frame has each kind of mouth; the rest is two visemes at random
 CLOSED_SHARE, WIDE_SHARE = 0.15, 0.2
 
 
@@ -82,6 +85,12 @@ def random_expression(
     return np.clip(weights, 0, 1)
 
 
+def spoken_expressions(identity: Identity) -> Float32[np.ndarray, "T 52"]:
+    """What a person shows while speaking for `SPOKEN_SECONDS`."""
+    settings = ActorSettings(seed=identity.seed, seconds=SPOKEN_SECONDS)
+    return perform(settings, identity).expression
+
+
 def random_pose(rng: np.random.Generator) -> Pose:
     """A pose of head and shoulders."""
     shift = rng.normal(0, SWAY, 3)
@@ -108,8 +117,11 @@ def lessons(seed: int, identities: int, frames: int, size: int) -> Iterator[Less
             identity = random_identity(FIRST_IDENTITY + seed * identities + number)
             rng = np.random.default_rng([identity.seed, 4])
             actor = Actor(identity, size)
+            spoken = spoken_expressions(identity)
             for _ in range(frames):
-                drawn = actor.render(random_expression(names, rng), random_pose(rng))
+                speaks = rng.random() < SPOKEN_SHARE
+                shown = rng.choice(spoken) if speaks else random_expression(names, rng)
+                drawn = actor.render(shown, random_pose(rng))
                 found = detector.detect(drawn.rgb)
                 if found is None:
                     continue

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32, Int64, UInt8
 
 from emotalk_core.perception.landmarks import topology as tp
 from emotalk_core.perception.parsing.packaged import Placed
@@ -37,6 +37,7 @@ UNDER_JAW = 0.1  # of the face height: a neck begins there
 NECK_REACH = 0.5  # of the face height beside the face's axis
 BROW_REACH = 0.04  # of the face height around the landmarks' brows
 LIP_REACH = 0.02  # of the face height: so far may lips lie from where the landmarks have them
+CAVITY = 0.35  # of the lips' median brightness: what is darker is neither tooth nor tongue
 HAIR_ISLAND = 0.01  # of the head's area
 EAR_TOP = 0.03  # of the face height above the brows: ears do not reach higher
 
@@ -145,7 +146,7 @@ def label_map(
     labels[hair] = LABEL["hair"]
     beside = in_head & ~oval & ~hair & (over_brows < EAR_TOP) & (face.aside > 0.25)
     labels[beside] = LABEL["ears"]
-    _paint_parts(labels, face, in_head, parts)
+    _paint_parts(labels, frame, face, in_head, parts)
     return labels
 
 
@@ -187,6 +188,7 @@ def _hanging_hair(
 
 def _paint_parts(
     labels: UInt8[np.ndarray, "H W"],
+    frame: UInt8[np.ndarray, "H W 3"],
     face: FaceShape,
     in_head: Bool[np.ndarray, "H W"],
     parts: Parts,
@@ -201,8 +203,25 @@ def _paint_parts(
         labels[(face.ring(eye) > 0.5) & in_head] = LABEL["eyes"]
     here, head = labels[parts.mouth.box], in_head[parts.mouth.box]
     found = _near_lips(parts.mouth, face).argmax(axis=-1)
+    find_cavity(found, frame[parts.mouth.box])
     for number, names in enumerate(MOUTH.classes[1:], start=1):
         here[(found == number) & head] = LABEL[names[0]]
+
+
+def find_cavity(found: Int64[np.ndarray, "h w"], picture: UInt8[np.ndarray, "h w 3"]) -> None:
+    """Take back teeth and tongue where the open mouth is black, in place.
+
+    The actor's mouth hardly ever is, so the network looks for a tongue in real ones.
+
+    Args:
+        found: classes of `parsing.tasks.MOUTH`.
+        picture: RGB of the same pixels.
+    """
+    inside = MOUTH.classes.index(("inner_mouth",))
+    lips = found == MOUTH.classes.index(("lips",))
+    if lips.any():
+        brightness = picture.mean(axis=-1, dtype=np.float32)
+        found[(found > inside) & (brightness < CAVITY * np.median(brightness[lips]))] = inside
 
 
 def _near_lips(mouth: Placed, face: FaceShape) -> Float32[np.ndarray, "h w 5"]:

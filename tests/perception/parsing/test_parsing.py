@@ -20,7 +20,7 @@ from emotalk_core.perception.parsing.network import PartNet, count_parameters
 from emotalk_core.perception.parsing.packaged import DATA, WEIGHTS, PartReader
 from emotalk_core.perception.parsing.tasks import HEAD, MOUTH, TASKS
 from emotalk_core.perception.parsing.teacher import FIELDS, lessons, write_lessons
-from emotalk_core.perception.parsing.train import train_network
+from emotalk_core.perception.parsing.train import soft_loss, train_network
 from emotalk_core.types.regions import LABEL, REGION_NAMES, region_mask
 
 
@@ -106,7 +106,7 @@ def test_learner_sees_labels_where_the_picture_has_them(taught: Path) -> None:
     points = stored["landmarks"][0].astype(float)
     for task in (HEAD, MOUTH):
         rng = np.random.default_rng(0)
-        crop, seen, parts = learner_view(
+        crop, seen, shares = learner_view(
             task,
             stored["rgb"][0],
             stored["labels"][0],
@@ -118,8 +118,35 @@ def test_learner_sees_labels_where_the_picture_has_them(taught: Path) -> None:
         channels = crop_input(crop, seen, task.rings)
         assert channels.shape[0] == task.inputs
         lips = channels[-2 if task is MOUTH else 4] > 0.5
-        found = region_mask(parts, ("lips", "inner_mouth", "teeth", "tongue"))
+        assert shares.shape == (task.crop.size,) * 2 + (len(task.classes),)
+        assert np.allclose(shares.sum(axis=-1), 1, atol=1e-5)
+        mouth = [k for k, names in enumerate(task.classes) if "skin" not in names and k]
+        found = shares[..., mouth if task is MOUTH else 4].reshape(*lips.shape, -1).sum(-1) > 0.5
         assert (lips & found).sum() > 0.4 * (lips | found).sum()
+
+
+def test_strips_of_less_than_a_pixel_are_taught_as_shares(taught: Path) -> None:
+    stored = np.load(taught)
+    points = stored["landmarks"][0].astype(float)
+    labels = np.full_like(stored["labels"][0], LABEL["skin"])
+    labels[::2] = LABEL["teeth"]
+    views = (stored["rgb"][0], labels, points, crop_transform(points, MOUTH.crop) * 0.5)
+    shares = learner_view(MOUTH, *views, np.random.default_rng(0))[2]
+    teeth = list(MOUTH.classes).index(("teeth",))
+    middle = shares[20:-20, 20:-20, teeth]
+    assert abs(middle.mean() - 0.5) < 0.05 and ((middle > 0.05) & (middle < 0.95)).mean() > 0.3
+
+
+def test_soft_loss_is_least_at_the_shares() -> None:
+    generator = torch.Generator().manual_seed(0)
+    shares = torch.softmax(torch.randn(2, 3, 4, 4, generator=generator), dim=1)
+    balance = torch.ones(3)
+    least = soft_loss(shares.log(), shares, balance)
+    for _ in range(5):
+        other = shares.log() + 0.3 * torch.randn(shares.shape, generator=generator)
+        assert soft_loss(other, shares, balance) > least
+    hard = torch.nn.functional.one_hot(shares.argmax(dim=1), 3).permute(0, 3, 1, 2).float()
+    assert soft_loss(hard * 50, hard, balance) < 1e-3
 
 
 def test_sharp_way_back_keeps_a_strip_of_a_pixel() -> None:
@@ -141,6 +168,7 @@ def test_training_is_the_same_twice(taught: Path, tmp_path: Path) -> None:
             weights=tmp_path / name,
             task="mouth_parts",
             steps=2,
+            batch=4,
             seed=3,
             threads=1,
         )

@@ -24,7 +24,7 @@ from emotalk_core.perception.regions.filters import (
     polygon,
     push_pull,
 )
-from emotalk_core.perception.regions.labels import _near_lips
+from emotalk_core.perception.regions.labels import _near_lips, find_cavity
 from emotalk_core.perception.regions.matting import person_alpha
 from emotalk_core.perception.regions.person import _median3
 from emotalk_core.perception.regions.plate import Plate, clean_plate
@@ -193,3 +193,13 @@ def test_face_measures_are_in_face_heights() -> None:
     matrix = face.to_canonical
     again = face.exact[:468] @ matrix[:, :2].T + matrix[:, 2]
     assert np.abs(again - tp.canonical_face()[:, :2]).max() < 1e-5
+
+
+def test_black_in_an_open_mouth_is_neither_tooth_nor_tongue() -> None:
+    found = np.array([[0, 1, 1, 2, 3, 3, 4, 4]])
+    bright = np.array([[150, 100, 120, 10, 90, 20, 60, 30]], dtype=np.uint8)
+    find_cavity(found, np.stack([bright] * 3, axis=-1))
+    assert found.tolist() == [[0, 1, 1, 2, 3, 2, 4, 2]]
+    found = np.array([[0, 3]])
+    find_cavity(found, np.zeros((1, 2, 3), np.uint8))  # no lips: nothing to compare with
+    assert found.tolist() == [[0, 3]]
