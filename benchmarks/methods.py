@@ -18,12 +18,11 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float
 
 from emotalk_core.actor.performance import ActorSettings
 from emotalk_core.actor.truth import render_truth
 from emotalk_core.avatar.checkpoint import load_avatar
-from emotalk_core.avatar.conditions import make_condition
 from emotalk_core.avatar.methods import get_method
 from emotalk_core.avatar.model import Compute
 from emotalk_core.config import checked_config
@@ -32,32 +31,39 @@ from emotalk_core.evaluation.intervals import BootstrapSettings, paired_interval
 from emotalk_core.media.tables import read_manifest
 from emotalk_core.media.video import VideoReader
 from emotalk_core.perception.ingest.framing import crop_and_resize
+from emotalk_core.perception.normals.stage import decode_normals, encode_normals
 from emotalk_core.serving.plans import plan_self
-from emotalk_core.serving.stage import Drivers, make_camera, read_drivers
+from emotalk_core.serving.stage import Drivers, plan_view, read_drivers
 from emotalk_core.types.manifest import Manifest
 from emotalk_core.types.regions import region_mask
 
 METHODS = ("emotalk", "talkinggaussian", "no_normal", "no_sync")
 JUDGED = ("skin", "brows", "lips")  # eyes and hair have no one surface that a normal map shows
 SOLID = 0.5  # alpha of the face from which on a pixel shows it
-GREY = 128  # of a normal's component that is zero, in an 8-bit picture
+WHOLE = 255  # of a mask in 8 bits
 CPU = torch.device("cpu")
 
 
 def actor_truth(
     settings: ActorSettings, manifest: Manifest, frames: list[int]
-) -> Iterator[tuple[Float[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W"]]]:
-    """Exact normals (camera axes) and labels of source frames, cropped as the video was."""
+) -> Iterator[tuple[Float[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"]]]:
+    """Exact normals (camera axes) and judged pixels of source frames, cropped as the video was."""
     size = manifest.height
     for truth in render_truth(settings, frames):
-        coded = np.clip(truth.normals * (GREY - 1) + GREY, 0, 255).round().astype(np.uint8)
-        normals = crop_and_resize(coded, manifest.crop, size).astype(np.float64) - GREY
-        length = np.linalg.norm(normals, axis=-1, keepdims=True)
-        inside = region_mask(truth.regions, JUDGED)
-        mask = crop_and_resize(
-            np.repeat(inside[..., None] * np.uint8(255), 3, axis=-1), manifest.crop, size
-        )
-        yield normals / np.maximum(length, 1e-6), mask[..., 0]
+        normals = crop_and_resize(encode_normals(truth.normals), manifest.crop, size)
+        inside = region_mask(truth.regions, JUDGED).astype(np.uint8)
+        mask = crop_and_resize(np.repeat(inside[..., None] * WHOLE, 3, -1), manifest.crop, size)
+        yield decode_normals(normals), mask[..., 0] == WHOLE
+
+
+def mean_angle(
+    normals: Float[np.ndarray, "H W 3"],
+    exact: Float[np.ndarray, "H W 3"],
+    seen: Bool[np.ndarray, "H W"],
+) -> float:
+    """Mean angle in degrees between two maps of unit normals where they are seen."""
+    cosines = np.clip((normals[seen] * exact[seen]).sum(axis=-1), -1, 1)
+    return float(np.degrees(np.arccos(cosines)).mean())
 
 
 def drivers_of(subject: Path, extractor: str) -> Drivers:
@@ -82,26 +88,17 @@ def normal_errors(
     )
     drivers = drivers_of(subject, header["extractor"])
     errors = []
+    emotional = get_method(method).has_emotion
     for plan, (exact, mask) in zip(plan_self(drivers.manifest, drivers.emotion), truth):
-        emotion = np.array(plan.emotion, dtype=np.float32)
-        condition = make_condition(
-            drivers.features,
-            plan.audio_frame,
-            drivers.action_units[plan.source_frame],
-            emotion if get_method(method).has_emotion else None,
-            CPU,
-        )
-        camera = make_camera(drivers.cameras, plan.source_frame, CPU)
+        condition, camera = plan_view(drivers, plan, emotional, CPU)
         with torch.no_grad():
             drawn = avatar.face.draw(
                 avatar.face.deform(condition), camera, torch.zeros(3), with_normals=True
             )
         normals = drawn.normals.permute(1, 2, 0).double().numpy()
-        solid = drawn.alpha.reshape(mask.shape).numpy() > SOLID
-        seen = (mask == 255) & solid
         unit = normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-6)
-        cosines = np.clip((unit[seen] * exact[seen]).sum(axis=-1), -1, 1)
-        errors.append(float(np.degrees(np.arccos(cosines)).mean()))
+        solid = drawn.alpha.reshape(mask.shape).numpy() > SOLID
+        errors.append(mean_angle(unit, exact, mask & solid))
     return np.array(errors)
 
 
@@ -113,11 +110,8 @@ def perceived_errors(
     errors = []
     with VideoReader(subject / "normals.mkv") as video:
         for frame, (exact, mask) in zip(range(manifest.n_train, manifest.n_frames), truth):
-            normals = video[frame].astype(np.float64) - GREY
-            length = np.linalg.norm(normals, axis=-1, keepdims=True)
-            seen = (mask == 255) & (length[..., 0] > GREY / 2)
-            cosines = ((normals / np.maximum(length, 1e-6))[seen] * exact[seen]).sum(axis=-1)
-            errors.append(float(np.degrees(np.arccos(np.clip(cosines, -1, 1))).mean()))
+            normals = decode_normals(video[frame])
+            errors.append(mean_angle(normals, exact, mask & normals.any(axis=-1)))
     return np.array(errors)
 
 

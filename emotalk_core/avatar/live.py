@@ -1,8 +1,10 @@
 """An avatar for live pictures: trained modules in, a drawer of frames on the compiled kernels out.
 
-Same pictures as `Avatar` but for float32 rounding (tests/avatar/test_live.py). Nothing is learnt
-here: offsets are added to the Gaussians' parameters inside the kernels, layer by layer in a core's
-first cache, where torch would write every hidden layer to memory.
+Nearly the pictures of `Avatar`: the kernels alone differ by float32 rounding; with bfloat16
+products and unseen Gaussians left out, as `live_avatar` asks for, by what docs/engine.md says
+(tests/avatar/test_live.py). Nothing is learnt here: offsets are added to the Gaussians'
+parameters inside the kernels, layer by layer in a core's first cache, where torch would write
+every hidden layer to memory.
 """
 
 from __future__ import annotations
