@@ -26,9 +26,9 @@ from emotalk_core.avatar.conditions import ACTION_UNITS, FrameCondition
 from emotalk_core.avatar.initialise import View, face_gaussians, mouth_gaussians
 from emotalk_core.avatar.live import live_avatar
 from emotalk_core.avatar.model import Avatar, Compute, Drawer, FaceModel, MouthModel, grid_box
+from emotalk_core.media.side_by_side import side_by_side
 from emotalk_core.media.tables import read_cameras
 from emotalk_core.serving.drive import SURVEYED
-from emotalk_core.serving.side_by_side import side_by_side
 from emotalk_core.types.camera import CameraPath
 from emotalk_core.types.gaussians import Camera
 

@@ -31,7 +31,7 @@ rule segment_regions:
         f"{SUBJECT}/logs/segment_regions.log",
     conda:
         ENV
-    threads: 1
+    threads: CONFIG["threads"]["perception"]
     resources:
         mem_mb=memory(2000),
     params:
@@ -51,7 +51,7 @@ rule estimate_normals:
         f"{SUBJECT}/logs/estimate_normals.log",
     conda:
         ENV
-    threads: 1
+    threads: CONFIG["threads"]["perception"]
     resources:
         mem_mb=memory(2000),
     params:
@@ -71,7 +71,7 @@ rule separate_torso:
         f"{SUBJECT}/logs/separate_torso.log",
     conda:
         ENV
-    threads: 1
+    threads: CONFIG["threads"]["perception"]
     resources:
         mem_mb=memory(2000),
     params:

@@ -20,6 +20,7 @@ from emotalk_core.types.manifest import FPS
 
 # ndarray format -> lossless FFV1 pixel format
 PIXEL_FORMATS = {"rgb24": "bgr0", "gray": "gray"}
+DECODED_AHEAD = 2  # frames of a sequential walk that are decoded while the last one is looked at
 # x264's rate control depends on how many threads look ahead, and on their timing for small
 # pictures: with one, equal frames give equal pixels in every run and on any number of cores.
 # Its AVX-512 code reads beyond the rows of narrow pictures, so that what lies in memory there
@@ -184,6 +185,8 @@ class VideoReader:
 
     def __iter__(self) -> Iterator[UInt8[np.ndarray, "..."]]:
         with av.open(str(self.path)) as container:
+            codec = container.streams.video[0].codec_context
+            codec.thread_type, codec.thread_count = "FRAME", DECODED_AHEAD
             for frame in container.decode(video=0):
                 yield frame.to_ndarray(format=self._layout)
 

@@ -34,6 +34,7 @@ from emotalk_core.gaussians.backends import resolve
 from emotalk_core.media.atomic import sha256_file
 from emotalk_core.media.audio import read_audio
 from emotalk_core.media.progress import track as progress
+from emotalk_core.media.side_by_side import side_by_side
 from emotalk_core.media.tables import (
     check_length,
     read_arrays,
@@ -50,7 +51,6 @@ from emotalk_core.serving.plans import (
     plan_emotion,
     plan_self,
 )
-from emotalk_core.serving.side_by_side import side_by_side
 from emotalk_core.speech.features.registry import features_by_id, frames_in
 from emotalk_core.types.camera import CameraPath
 from emotalk_core.types.gaussians import Camera

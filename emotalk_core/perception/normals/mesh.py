@@ -58,7 +58,7 @@ def interpolate_normals(
     return found
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _to_unit_length(canvas: np.ndarray) -> None:
     """In place; zeros stay."""
     for y in range(canvas.shape[0]):
@@ -71,7 +71,7 @@ def _to_unit_length(canvas: np.ndarray) -> None:
                 canvas[y, x, 2] = c / length
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _raster(
     pixels: np.ndarray,
     depth: np.ndarray,

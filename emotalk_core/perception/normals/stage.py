@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 import numba
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, UInt8
-from threadpoolctl import threadpool_limits
 
 from emotalk_core.media import progress
+from emotalk_core.media.side_by_side import one_thread_each, side_by_side
 from emotalk_core.media.tables import check_length, read_arrays, read_cameras, read_manifest
 from emotalk_core.media.video import VideoReader, VideoWriter, expect_frames
 from emotalk_core.perception.landmarks import topology as tp
@@ -35,7 +36,7 @@ def encode_normals(normals: Float[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H 
     return picture
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _encode(normals: np.ndarray, picture: np.ndarray) -> None:
     """Several times as fast as array operations on millions of numbers that are mostly zero."""
     for y in range(normals.shape[0]):
@@ -75,7 +76,7 @@ def estimate_normals(
         cameras: of the tracking stage.
         normals: written.
         settings: config block `normals`.
-        threads: numeric threads.
+        threads: frames at a time; the file is the same for any number.
 
     Raises:
         ArtifactError: frame counts disagree.
@@ -87,21 +88,33 @@ def estimate_normals(
     if network is not None:
         points = read_arrays(track, ("landmarks",))["landmarks"]
         check_length("track.npz", len(points), facts.n_frames, "tracking")
-        torch.set_num_threads(threads)
-        _write_seen(video, regions, normals, points, network)
+        torch.set_num_threads(1)  # as in `one_thread_each`
+        with one_thread_each():
+            _write_seen(video, regions, normals, points, network, threads)
         return
     world = read_arrays(track, ("landmarks_world",))["landmarks_world"].astype(np.float64)
     path = read_cameras(cameras)
     check_length("track.npz", len(world), facts.n_frames, "tracking")
     check_length("cameras.json", len(path), facts.n_frames, "tracking")
     surface = head_surface(settings.stiffness)
-    steps = progress.Progress("normals", facts.n_frames, logger)
-    with threadpool_limits(threads), VideoWriter(normals) as writer:
-        for index, labels in enumerate(VideoReader(regions)):
-            found = face_normals(
-                world[index], path.viewmats[index], path.Ks[index], labels, surface
-            )
-            writer.write(encode_normals(found))
+
+    def picture(index: int, labels: UInt8[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W 3"]:
+        found = face_normals(world[index], path.viewmats[index], path.Ks[index], labels, surface)
+        return encode_normals(found)
+
+    with one_thread_each():
+        pictures = side_by_side(picture, enumerate(VideoReader(regions)), threads)
+        _write_pictures(normals, pictures, facts.n_frames)
+
+
+def _write_pictures(
+    path: Path, pictures: Iterable[UInt8[np.ndarray, "H W 3"]], n_frames: int
+) -> None:
+    """The file, frame by frame."""
+    steps = progress.Progress("normals", n_frames, logger)
+    with VideoWriter(path) as writer:
+        for picture in pictures:
+            writer.write(picture)
             steps.step()
 
 
@@ -111,15 +124,21 @@ def _write_seen(
     normals: Path,
     landmarks: Float[np.ndarray, "T 478 2"],
     network: NormalNetwork,
+    threads: int,
 ) -> None:
     """The file by a network that looks at the frames."""
+
+    def picture(
+        frame: UInt8[np.ndarray, "H W 3"],
+        labels: UInt8[np.ndarray, "H W"],
+        points: Float[np.ndarray, "478 2"],
+    ) -> UInt8[np.ndarray, "H W 3"]:
+        found = network.normals(frame, points) * region_mask(labels, SKIN)[..., None]
+        return encode_normals(found)
+
     logger.info("normals: %s", network.id)
-    steps = progress.Progress("normals", len(landmarks), logger)
-    with VideoWriter(normals) as writer:
-        for frame, labels, points in zip(VideoReader(video), VideoReader(regions), landmarks):
-            found = network.normals(frame, points) * region_mask(labels, SKIN)[..., None]
-            writer.write(encode_normals(found))
-            steps.step()
+    streams = zip(VideoReader(video), VideoReader(regions), landmarks)
+    _write_pictures(normals, side_by_side(picture, streams, threads), len(landmarks))
 
 
 def face_normals(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from threadpoolctl import threadpool_limits
 
 from emotalk_core.media import progress
+from emotalk_core.media.side_by_side import one_thread_each, side_by_side
 from emotalk_core.media.tables import check_length, describe, read_arrays, read_manifest
 from emotalk_core.media.video import VideoReader, VideoWriter, expect_frames
 from emotalk_core.perception.parsing.packaged import PartReader
@@ -62,7 +64,7 @@ def segment_regions(
         regions: written.
         alpha: written.
         settings: config block `regions`.
-        threads: numeric threads.
+        threads: frames at a time; the files are the same for any number.
 
     Raises:
         ArtifactError: frame counts disagree.
@@ -73,12 +75,12 @@ def segment_regions(
     check_length("track.npz", len(landmarks), facts.n_frames, "tracking")
     faces = ClipFaces(landmarks, (facts.height, facts.width))
     parser, teeth = open_parser(settings.parser), open_teeth(settings.teeth)
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)  # as in `one_thread_each`
     if parser is not None:
-        with threadpool_limits(threads):
-            _write_parsed(video, regions, alpha, len(faces), parser, teeth)
+        with one_thread_each():
+            _write_parsed(video, regions, alpha, len(faces), parser, teeth, threads)
         return
-    with threadpool_limits(threads), PersonSegmenter() as segmenter:
+    with one_thread_each(), PersonSegmenter() as segmenter:
         readers = Readers()
         model = learn_clip(video, faces, segmenter, readers.head, settings)
         logger.info(
@@ -93,7 +95,8 @@ def segment_regions(
         )
         if model.long_hair:
             logger.warning("regions: long hair; below the ears it is kept with the body")
-        _write_all(video, regions, alpha, faces, model, segmenter, readers, teeth)
+        seen = steady_masks(VideoReader(video), segmenter)
+        _write_all(regions, alpha, seen, _Labeller(faces, model, readers, teeth), threads)
 
 
 def learn_clip(
@@ -112,23 +115,41 @@ def learn_clip(
     return build_clip_model(frames, person, [faces[int(i)] for i in chosen], reader, settings)
 
 
+@dataclass(frozen=True)
+class _Labeller:
+    """All that labels a frame of a clip but its pictures."""
+
+    faces: ClipFaces
+    model: ClipModel
+    readers: Readers
+    teeth: TeethReader | None
+
+    def label(
+        self,
+        index: int,
+        frame: UInt8[np.ndarray, "H W 3"],
+        person: UInt8[np.ndarray, "H W"],
+    ) -> tuple[UInt8[np.ndarray, "H W"], UInt8[np.ndarray, "H W"]]:
+        """Label map and head alpha (0..255) of the frame of that number."""
+        labels, head = segment_frame(frame, person, self.faces[index], self.model, self.readers)
+        if self.teeth is not None:
+            labels = paint_teeth(labels, self.teeth.teeth(frame))
+        return labels, head
+
+
 def _write_all(
-    video: Path,
     regions: Path,
     alpha: Path,
-    faces: ClipFaces,
-    model: ClipModel,
-    segmenter: PersonSegmenter,
-    readers: Readers,
-    teeth: TeethReader | None,
+    seen: Iterable[tuple[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W"]]],
+    labeller: _Labeller,
+    threads: int,
 ) -> None:
-    steps = progress.Progress("regions", len(faces), logger)
+    """Both files from frames and their person probability."""
+    steps = progress.Progress("regions", len(labeller.faces), logger)
     areas = []
+    frames = ((index, *pictures) for index, pictures in enumerate(seen))
     with VideoWriter(regions) as label_writer, VideoWriter(alpha) as alpha_writer:
-        for index, (frame, person) in enumerate(steady_masks(VideoReader(video), segmenter)):
-            labels, head = segment_frame(frame, person, faces[index], model, readers)
-            if teeth is not None:
-                labels = paint_teeth(labels, teeth.teeth(frame))
+        for labels, head in side_by_side(labeller.label, frames, threads):
             label_writer.write(labels)
             alpha_writer.write(head)
             areas.append(int(region_mask(labels, HEAD).sum()))
@@ -144,22 +165,28 @@ def _write_parsed(
     n_frames: int,
     parser: Parser,
     teeth: TeethReader | None,
+    threads: int,
 ) -> None:
     """Both files by a face parsing network instead of the packaged method."""
+
+    def parse(
+        frame: UInt8[np.ndarray, "H W 3"],
+    ) -> tuple[UInt8[np.ndarray, "H W"], UInt8[np.ndarray, "H W"]]:
+        labels, head = parser.parse(frame)
+        if teeth is None:
+            mouth = (region_mask(labels, (n,)) for n in ("inner_mouth", "lips", "skin"))
+            found = find_teeth(frame, *mouth)
+        else:
+            found = teeth.teeth(frame)
+        return paint_teeth(labels, found), np.round(head * 255).astype(np.uint8)
+
     logger.info("regions: %s, teeth: %s", parser.id, teeth.id if teeth else "by colour")
     steps = progress.Progress("regions", n_frames, logger)
+    frames = ((frame,) for frame in VideoReader(video))
     with VideoWriter(regions) as label_writer, VideoWriter(alpha) as alpha_writer:
-        for frame in VideoReader(video):
-            labels, head = parser.parse(frame)
-            found = (
-                find_teeth(
-                    frame, *(region_mask(labels, (n,)) for n in ("inner_mouth", "lips", "skin"))
-                )
-                if teeth is None
-                else teeth.teeth(frame)
-            )
-            label_writer.write(paint_teeth(labels, found))
-            alpha_writer.write(np.round(head * 255).astype(np.uint8))
+        for labels, head in side_by_side(parse, frames, threads):
+            label_writer.write(labels)
+            alpha_writer.write(head)
             steps.step()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -12,18 +13,18 @@ from typing import TypeVar
 import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
-from threadpoolctl import threadpool_limits
 
 from emotalk_core.errors import InputError
 from emotalk_core.media import progress
 from emotalk_core.media.atomic import atomic_path
+from emotalk_core.media.side_by_side import one_thread_each, side_by_side
 from emotalk_core.media.tables import check_length, describe, read_arrays, read_manifest
 from emotalk_core.media.video import VideoReader, VideoWriter, expect_frames
 from emotalk_core.perception.landmarks import topology as tp
 from emotalk_core.perception.regions.face import ClipFaces, FaceShape
 from emotalk_core.perception.regions.plate import Plate, clean_plate
 from emotalk_core.perception.torso.behind import behind_head, head_hole
-from emotalk_core.perception.torso.ceiling import compositing_ceiling
+from emotalk_core.perception.torso.ceiling import Ceiling, compositing_ceiling
 from emotalk_core.perception.torso.columns import (
     Columns,
     read_columns,
@@ -62,14 +63,21 @@ class _Clip:
     alpha: Path
     faces: ClipFaces
 
-    def looks(self, settings: TorsoSettings) -> Iterator[_Look]:
-        """All frames, streamed."""
-        streams = (VideoReader(self.video), VideoReader(self.regions), VideoReader(self.alpha))
-        for index, (frame, seen, alpha) in enumerate(zip(*streams)):
+    def looks(self, settings: TorsoSettings, threads: int) -> Iterator[_Look]:
+        """All frames, streamed, so many at a time."""
+
+        def look(
+            index: int,
+            frame: UInt8[np.ndarray, "H W 3"],
+            seen: UInt8[np.ndarray, "H W"],
+            alpha: UInt8[np.ndarray, "H W"],
+        ) -> _Look:
             labels, face = with_body_hair(seen, alpha), self.faces[index]
             hole = head_hole(alpha, labels, face, settings)
-            columns = read_columns(frame, labels, hole, face)
-            yield _Look(index, frame, labels, alpha, hole, columns)
+            return _Look(index, frame, labels, alpha, hole, read_columns(frame, labels, hole, face))
+
+        streams = (VideoReader(self.video), VideoReader(self.regions), VideoReader(self.alpha))
+        return side_by_side(look, zip(itertools.count(), *streams), threads)
 
 
 def with_body_hair(
@@ -103,7 +111,7 @@ def separate_torso(
         torso: written.
         background: written.
         settings: config block `torso`.
-        threads: numeric threads.
+        threads: frames at a time; the files are the same for any number.
 
     Raises:
         ArtifactError: frame counts disagree.
@@ -114,9 +122,9 @@ def separate_torso(
     landmarks = read_arrays(track, ("landmarks",))["landmarks"]
     check_length("track.npz", len(landmarks), facts.n_frames, "tracking")
     clip = _Clip(video, regions, alpha, ClipFaces(landmarks, (facts.height, facts.width)))
-    with threadpool_limits(threads):
+    with one_thread_each():
         plate, long_hair = _learn(clip, settings)
-        _write_torso(clip, torso, plate, long_hair, settings)
+        _write_torso(clip, torso, plate, long_hair, settings, threads)
     _write_png(background, plate.picture)
 
 
@@ -166,34 +174,46 @@ def _with_neighbours(looks: Iterable[T], reach: int) -> Iterator[list[T]]:
 
 
 def _write_torso(
-    clip: _Clip, torso: Path, plate: Plate, long_hair: bool, settings: TorsoSettings
+    clip: _Clip,
+    torso: Path,
+    plate: Plate,
+    long_hair: bool,
+    settings: TorsoSettings,
+    threads: int,
 ) -> None:
     """Fill and write; measure the compositing ceiling on a few frames."""
     steps = progress.Progress("torso", len(clip.faces), logger)
     stride = max(1, len(clip.faces) // CHECKED_FRAMES)
     weights = time_weights(settings.steady_frames)
+
+    def fill(around: list[_Look]) -> tuple[UInt8[np.ndarray, "H W 3"], Ceiling | None]:
+        look = around[len(around) // 2]
+        face = clip.faces[look.index]
+        steady = steady_colours([other.columns for other in around], weights)
+        layer = behind_head(
+            look.frame,
+            look.labels,
+            look.hole,
+            look.columns,
+            steady,
+            plate,
+            face,
+            settings,
+            long_hair,
+        )
+        if look.index % stride:
+            return layer, None
+        return layer, compositing_ceiling(look.frame, look.alpha, layer, plate, face)
+
     scores = []
+    windows = _with_neighbours(clip.looks(settings, threads), len(weights) // 2)
     with VideoWriter(torso) as writer:
-        for around in _with_neighbours(clip.looks(settings), len(weights) // 2):
-            look, face = around[len(around) // 2], clip.faces[around[len(around) // 2].index]
-            steady = steady_colours([other.columns for other in around], weights)
-            layer = behind_head(
-                look.frame,
-                look.labels,
-                look.hole,
-                look.columns,
-                steady,
-                plate,
-                face,
-                settings,
-                long_hair,
-            )
+        for layer, found in side_by_side(fill, ((around,) for around in windows), threads):
             writer.write(layer)
-            if look.index % stride == 0:
-                found = compositing_ceiling(look.frame, look.alpha, layer, plate, face)
+            if found is not None:
                 scores.append(dataclasses.astuple(found))
             steps.step()
-    names = [field.name for field in dataclasses.fields(found)]
+    names = [field.name for field in dataclasses.fields(Ceiling)]
     means = dict(zip(names, np.nanmean(scores, axis=0).tolist()))
     logger.info("torso: compositing ceiling %s", describe(means))
 

@@ -137,6 +137,37 @@ def test_ceiling_counts_a_head_left_behind() -> None:
     assert compositing_ceiling(frame, wide, plate.picture, plate, face).background_in_head >= 0
 
 
+def perceive(clip: Path, out: Path, threads: int) -> None:
+    """Regions, layer behind the head and normals of a tracked clip."""
+    facts = {"manifest": clip / "manifest.json", "track": clip / "track.npz"}
+    masks = {"regions": out / "regions.mkv", "alpha": out / "alpha.mkv"}
+    segment_regions(
+        **facts,
+        **masks,
+        video=clip / "video.mkv",
+        settings=RegionSettings(plate_frames=30, colour_frames=8),
+        threads=threads,
+    )
+    separate_torso(
+        **facts,
+        **masks,
+        video=clip / "video.mkv",
+        torso=out / "torso.mkv",
+        background=out / "background.png",
+        settings=TorsoSettings(plate_frames=30),
+        threads=threads,
+    )
+    estimate_normals(
+        **facts,
+        video=clip / "video.mkv",
+        regions=masks["regions"],
+        cameras=clip / "cameras.json",
+        normals=out / "normals.mkv",
+        settings=NormalSettings(),
+        threads=threads,
+    )
+
+
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every artifact of a short real clip, strided so that the head moves."""
@@ -153,7 +184,6 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Manifest("a", "a.mp4", "0", 256, 256, N_FRAMES, 19200, (0, 256, 0, 256), 0.0, 0.0, 27),
     )
     video, track, cameras = out / "video.mkv", out / "track.npz", out / "cameras.json"
-    regions, alpha = out / "regions.mkv", out / "alpha.mkv"
     track_head(
         manifest=manifest,
         video=video,
@@ -161,33 +191,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cameras=cameras,
         settings=TrackingSettings(),
     )
-    segment_regions(
-        manifest=manifest,
-        video=video,
-        track=track,
-        regions=regions,
-        alpha=alpha,
-        settings=RegionSettings(plate_frames=30, colour_frames=8),
-    )
-    separate_torso(
-        manifest=manifest,
-        video=video,
-        regions=regions,
-        alpha=alpha,
-        track=track,
-        torso=out / "torso.mkv",
-        background=out / "background.png",
-        settings=TorsoSettings(plate_frames=30),
-    )
-    estimate_normals(
-        manifest=manifest,
-        video=video,
-        track=track,
-        regions=regions,
-        cameras=cameras,
-        normals=out / "normals.mkv",
-        settings=NormalSettings(),
-    )
+    perceive(out, out, threads=1)
     return out
 
 
@@ -228,3 +232,10 @@ def test_real_normals_face_the_camera_inside_the_face(real: Path) -> None:
     assert (normals[there][:, 2] < 0.05).mean() > 0.99
     assert not there[region_mask(labels, ("inner_mouth", "teeth", "hair", "background"))].any()
     assert there[labels == LABEL["lips"]].mean() > 0.9
+
+
+@pytest.mark.slow
+def test_bytes_are_the_same_for_any_number_of_threads(real: Path, tmp_path: Path) -> None:
+    perceive(real, tmp_path, threads=3)
+    for name in ("regions.mkv", "alpha.mkv", "torso.mkv", "background.png", "normals.mkv"):
+        assert (tmp_path / name).read_bytes() == (real / name).read_bytes(), name

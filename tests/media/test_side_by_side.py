@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 
+import cv2
 import pytest
 
-from emotalk_core.serving.side_by_side import side_by_side
+from emotalk_core.media.side_by_side import one_thread_each, side_by_side
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -47,3 +49,11 @@ def test_an_error_comes_at_its_place(threads: int) -> None:
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(ArithmeticError, match="frame 2"):
         next(results)
+
+
+def test_libraries_get_their_threads_back() -> None:
+    before = cv2.getNumThreads(), sys.getswitchinterval()
+    with pytest.raises(ArithmeticError), one_thread_each():
+        assert cv2.getNumThreads() == 1
+        raise ArithmeticError
+    assert (cv2.getNumThreads(), sys.getswitchinterval()) == before
