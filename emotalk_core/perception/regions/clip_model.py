@@ -21,6 +21,7 @@ from emotalk_core.perception.regions.colours import (
 )
 from emotalk_core.perception.regions.face import FaceShape
 from emotalk_core.perception.regions.filters import blur, dilate
+from emotalk_core.perception.regions.mouth_colours import MouthColours
 from emotalk_core.perception.regions.plate import Plate, clean_plate
 from emotalk_core.perception.regions.settings import RegionSettings
 
@@ -55,6 +56,7 @@ class ClipModel:
         neck_odds: log odds that what is seen of the body is neck, in the picture's own frame.
         long_hair: hair hangs below the ears.
         long_hair_share: what that decision rests on.
+        mouth: colours of lips, teeth and tongue, where the clip shows all of them.
     """
 
     plate: Plate
@@ -64,6 +66,7 @@ class ClipModel:
     neck_odds: Float32[np.ndarray, "H W"]
     long_hair: bool
     long_hair_share: float
+    mouth: MouthColours | None = None
 
 
 def build_clip_model(

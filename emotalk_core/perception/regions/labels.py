@@ -21,6 +21,7 @@ from emotalk_core.perception.regions.clip_model import (
 from emotalk_core.perception.regions.colours import CLOTHES, HAIR, NECK, SKIN
 from emotalk_core.perception.regions.face import FaceShape
 from emotalk_core.perception.regions.filters import blur, dilate, erode, hanging
+from emotalk_core.perception.regions.mouth_colours import MouthColours, near_lips
 from emotalk_core.types.regions import LABEL
 
 LINE_SOFTNESS = 0.008  # of the face height: half width of the step at the ear line
@@ -36,7 +37,6 @@ PRIOR_WEIGHT = 2.0  # the clip's neck map counts twice what one frame's colour c
 UNDER_JAW = 0.1  # of the face height: a neck begins there
 NECK_REACH = 0.5  # of the face height beside the face's axis
 BROW_REACH = 0.04  # of the face height around the landmarks' brows
-LIP_REACH = 0.02  # of the face height: so far may lips lie from where the landmarks have them
 CAVITY = 0.35  # of the lips' median brightness: what is darker is neither tooth nor tongue
 HAIR_ISLAND = 0.01  # of the head's area
 EAR_TOP = 0.03  # of the face height above the brows: ears do not reach higher
@@ -146,7 +146,7 @@ def label_map(
     labels[hair] = LABEL["hair"]
     beside = in_head & ~oval & ~hair & (over_brows < EAR_TOP) & (face.aside > 0.25)
     labels[beside] = LABEL["ears"]
-    _paint_parts(labels, frame, face, in_head, parts)
+    _paint_parts(labels, frame, face, in_head, parts, model.mouth)
     return labels
 
 
@@ -192,6 +192,7 @@ def _paint_parts(
     face: FaceShape,
     in_head: Bool[np.ndarray, "H W"],
     parts: Parts,
+    colours: MouthColours | None,
 ) -> None:
     """Brows, eyes, lips and the inside of the mouth, in place."""
     seen, here, head = parts.head.chances, labels[parts.head.box], in_head[parts.head.box]
@@ -202,8 +203,11 @@ def _paint_parts(
     for eye in (tp.RIGHT_EYE, tp.LEFT_EYE):
         labels[(face.ring(eye) > 0.5) & in_head] = LABEL["eyes"]
     here, head = labels[parts.mouth.box], in_head[parts.mouth.box]
-    found = _near_lips(parts.mouth, face).argmax(axis=-1)
-    find_cavity(found, frame[parts.mouth.box])
+    chances, picture = near_lips(parts.mouth, face), frame[parts.mouth.box]
+    if colours is not None:
+        chances = colours.weigh(chances, picture)
+    found = chances.argmax(axis=-1)
+    find_cavity(found, picture)
     for number, names in enumerate(MOUTH.classes[1:], start=1):
         here[(found == number) & head] = LABEL[names[0]]
 
@@ -222,11 +226,3 @@ def find_cavity(found: Int64[np.ndarray, "h w"], picture: UInt8[np.ndarray, "h w
     if lips.any():
         brightness = picture.mean(axis=-1, dtype=np.float32)
         found[(found > inside) & (brightness < CAVITY * np.median(brightness[lips]))] = inside
-
-
-def _near_lips(mouth: Placed, face: FaceShape) -> Float32[np.ndarray, "h w 5"]:
-    """The network's chances without lips and mouths far from the landmarks' lips."""
-    reach = LIP_REACH * face.height
-    lips = dilate(face.ring(tp.OUTER_LIPS)[mouth.box] > 0.5, reach)
-    inside = dilate(face.ring(tp.INNER_LIPS)[mouth.box] > 0, reach)
-    return mouth.chances * np.stack([np.ones_like(lips), lips, *[lips & inside] * 3], axis=-1)

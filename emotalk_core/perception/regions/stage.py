@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from emotalk_core.perception.regions.colours import look_up
 from emotalk_core.perception.regions.face import ClipFaces, FaceShape
 from emotalk_core.perception.regions.labels import Parts, head_alpha, label_map
 from emotalk_core.perception.regions.matting import person_alpha
+from emotalk_core.perception.regions.mouth_colours import learn_mouth_colours, near_lips
 from emotalk_core.perception.regions.parsers import Parser, open_parser
 from emotalk_core.perception.regions.person import PersonSegmenter, steady_masks
 from emotalk_core.perception.regions.settings import RegionSettings
@@ -37,12 +38,12 @@ class Readers:
     """The packaged networks of this stage."""
 
     def __init__(self) -> None:
-        self.head, self._mouth = PartReader(HEAD_TASK), PartReader(MOUTH_TASK)
+        self.head, self.mouth = PartReader(HEAD_TASK), PartReader(MOUTH_TASK)
 
     def read(self, frame: UInt8[np.ndarray, "H W 3"], face: FaceShape, model: ClipModel) -> Parts:
         """What both see in a frame; the head's parts are steadied in time."""
         head = self.head.read(frame, face.outline, model.usual_parts, SEEN_CLASSES)
-        return Parts(head, self._mouth.read(frame, face.exact))
+        return Parts(head, self.mouth.read(frame, face.exact))
 
 
 def segment_regions(
@@ -82,11 +83,12 @@ def segment_regions(
         return
     with one_thread_each(), PersonSegmenter() as segmenter:
         readers = Readers()
-        model = learn_clip(video, faces, segmenter, readers.head, settings)
+        model = learn_clip(video, faces, segmenter, readers, settings)
         logger.info(
             "regions: %s",
             describe(
                 {
+                    "mouth_colours": model.mouth is not None,
                     "long_hair": model.long_hair,
                     "beside_jaw": model.long_hair_share,
                     "plate_seen": float(model.plate.seen.mean()),
@@ -103,7 +105,7 @@ def learn_clip(
     video: Path,
     faces: ClipFaces,
     segmenter: PersonSegmenter,
-    reader: PartReader,
+    readers: Readers,
     settings: RegionSettings,
 ) -> ClipModel:
     """The clip's model from frames spread over it (the only frames that are held together)."""
@@ -112,7 +114,11 @@ def learn_clip(
     with VideoReader(video) as source:
         frames = np.stack([source[int(i)] for i in chosen])
     person = np.stack([segmenter.segment(frame) for frame in frames])
-    return build_clip_model(frames, person, [faces[int(i)] for i in chosen], reader, settings)
+    looks = [faces[int(i)] for i in chosen]
+    model = build_clip_model(frames, person, looks, readers.head, settings)
+    mouths = [readers.mouth.read(frame, face.exact) for frame, face in zip(frames, looks)]
+    seen = [(near_lips(m, f), p[m.box]) for m, f, p in zip(mouths, looks, frames)]
+    return replace(model, mouth=learn_mouth_colours(seen))
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,9 @@ from emotalk_core.perception.regions.filters import (
     polygon,
     push_pull,
 )
-from emotalk_core.perception.regions.labels import _near_lips, find_cavity
+from emotalk_core.perception.regions.labels import find_cavity
 from emotalk_core.perception.regions.matting import person_alpha
+from emotalk_core.perception.regions.mouth_colours import learn_mouth_colours, near_lips
 from emotalk_core.perception.regions.person import _median3
 from emotalk_core.perception.regions.plate import Plate, clean_plate
 from emotalk_core.perception.teeth.packaged import find_teeth
@@ -160,7 +161,7 @@ def test_matting_is_clean_away_from_the_rim_and_never_too_thin_in_it() -> None:
 def test_lips_and_mouths_stay_near_the_landmarks() -> None:
     face = ClipFaces(np.repeat(canonical_landmarks()[None], 9, axis=0), (256, 256))[4]
     chances = np.full((256, 256, 5), 0.2, np.float32)
-    kept = _near_lips(Placed((slice(0, 256), slice(0, 256)), chances), face)
+    kept = near_lips(Placed((slice(0, 256), slice(0, 256)), chances), face)
     assert np.array_equal(kept[..., 0], chances[..., 0])
     lips, inside = kept[..., 1] > 0, kept[..., 3] > 0
     outer = face.ring(tp.OUTER_LIPS) > 0.5
@@ -203,3 +204,18 @@ def test_black_in_an_open_mouth_is_neither_tooth_nor_tongue() -> None:
     found = np.array([[0, 3]])
     find_cavity(found, np.zeros((1, 2, 3), np.uint8))  # no lips: nothing to compare with
     assert found.tolist() == [[0, 3]]
+
+
+def test_a_clips_own_colours_tell_shaded_teeth_from_tongue() -> None:
+    classes = np.repeat([0, 1, 3, 4], 100).reshape(20, 20)  # skin, lips, teeth, tongue
+    palette = np.zeros((5, 3), np.uint8)
+    palette[[0, 1, 3, 4]] = (200, 160, 140), (180, 90, 90), (150, 148, 140), (120, 60, 66)
+    chances = np.full((20, 20, 5), 0.025, np.float32)
+    np.put_along_axis(chances, classes[..., None], 0.9, axis=-1)
+    colours = learn_mouth_colours([(chances, palette[classes])])
+    assert colours is not None
+    unsure = np.zeros((1, 3, 5), np.float32)
+    unsure[0, :2, 3:], unsure[0, 2, 0] = (0.45, 0.55), 1  # leans to a tongue; surely no mouth
+    seen = colours.weigh(unsure, np.stack([palette[[3, 4, 3]]]))
+    assert seen.argmax(axis=-1).tolist() == [[3, 4, 0]]
+    assert learn_mouth_colours([(unsure, np.stack([palette[[3, 4, 3]]]))]) is None  # too little
