@@ -44,6 +44,8 @@ def test_settling_starts_its_own_decay() -> None:
     steps = {"landmark_steps": 10, "canonical_steps": 100, "steps": 100, "settle_steps": 50}
     phases = plan_phases(load_stages()["face"], TrainingSettings(**steps), get_method("emotalk"))
     assert [phase.data.noise for phase in phases] == [True, True, True, False]
+    assert "normal" in phases[2].weights
+    assert not any(name.startswith("normal") for name in phases[3].weights)
     names = ["gaussians.means", "gaussians.sh_dc"]
     for step, means, others in (
         (0, 1, 1),
