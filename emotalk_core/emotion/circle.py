@@ -30,6 +30,9 @@ _MOUTH_KEYS = ("raise", "thin", "pout")
 
 # Inside, a point is called neutral: our choice, a fifth of the outer ring.
 NEUTRAL_RADIUS = 0.15
+# rad on both sides of an archetype in which the direction of motion around the circle turns: our
+# choice, a sixth of the gap between two. Smoothstep over the whole gap stood still at every one.
+ROUNDING = np.radians(7.5)
 SIDES = ("Left", "Right")
 
 Point = tuple[float, float]
@@ -70,8 +73,8 @@ class ExpressionCircle:
     def at(self, points: Float[np.ndarray, "*n 2"] | Point) -> Float[np.ndarray, "*n C"]:
         """Channel values at points of the plane.
 
-        Zero at the origin, linear along each ray, continuously differentiable around the circle
-        (smoothstep between the two archetypes beside the angle).
+        Zero at the origin, linear along each ray, exact at the archetypes, continuously
+        differentiable around the circle: straight between archetypes, rounded beside them.
 
         Args:
             points: (valence, arousal), meant for the unit disc.
@@ -84,14 +87,29 @@ class ExpressionCircle:
         angle = np.mod(np.arctan2(va[..., 1], va[..., 0]) - self.angles[0], 2 * np.pi)
         starts = self.angles - self.angles[0]
         widths = np.diff(np.append(starts, 2 * np.pi))
+        corners = self._corners(widths)
+        slopes = (np.roll(corners, -1, axis=0) - corners) / widths[:, None]
         before = np.searchsorted(starts, angle, side="right") - 1
-        share = (angle - starts[before]) / widths[before]
-        share = share * share * (3 - 2 * share)
         after = (before + 1) % len(self.angles)
-        blend = (1 - share)[..., None] * self.weights[before] + share[..., None] * self.weights[
-            after
-        ]
+        past = (angle - starts[before])[..., None]
+        left = widths[before][..., None] - past  # to the next corner
+        blend = corners[before] + past * slopes[before]
+        # within ROUNDING of a corner the two straight pieces join in a parabola
+        bends = (slopes - np.roll(slopes, 1, axis=0)) / (4 * ROUNDING)
+        blend = blend + bends[before] * np.maximum(ROUNDING - past, 0.0) ** 2
+        blend = blend + bends[after] * np.maximum(ROUNDING - left, 0.0) ** 2
         return radius[..., None] * blend
+
+    def _corners(self, widths: Float[np.ndarray, " A"]) -> Float[np.ndarray, "A C"]:
+        """Corners of the closed line whose rounding passes exactly through the archetypes.
+
+        A parabola over +-d around a corner misses it by d/4 times the change of slope there.
+        """
+        n = len(widths)
+        forward = (np.roll(np.eye(n), 1, axis=1) - np.eye(n)) / widths[:, None]
+        bend = forward - np.roll(forward, 1, axis=0)
+        corners: np.ndarray = np.linalg.solve(np.eye(n) + ROUNDING / 4 * bend, self.weights)
+        return corners
 
     def as_dict(self, valence: float, arousal: float) -> dict[str, float]:
         """Channel name -> value at one point."""

@@ -122,3 +122,18 @@ def test_bad_keyframes_are_refused(keyframes):
 def test_a_broken_table_names_the_file():
     with pytest.raises(ConfigError, match=r"archetypes\.toml"):
         parse_circle("unit_radius = 0.8")
+
+
+def test_the_circle_turns_evenly() -> None:
+    """No step of 15 degrees is over 3 medians, and the direction of motion has no corner."""
+    circle = packaged_circle()
+
+    def ring(step: float) -> np.ndarray:
+        angles = np.radians(np.arange(0, 360 + step, step))
+        values = circle.at(0.8 * np.stack([np.cos(angles), np.sin(angles)], axis=1))
+        return values / np.abs(circle.weights).max(axis=0)
+
+    steps = np.linalg.norm(np.diff(ring(15.0), axis=0), axis=1)
+    assert steps.max() < 3 * np.median(steps)
+    turns = [np.abs(np.diff(ring(s), n=2, axis=0)).max() for s in (0.5, 0.25)]
+    assert turns[1] < 0.3 * turns[0]  # a corner's would halve, a smooth one's quarter
