@@ -32,8 +32,10 @@ from emotalk_core.actor.truth import render_performance
 from emotalk_core.perception.action_units.packaged import ACTION_UNITS, action_units
 from emotalk_core.perception.landmarks import create_detector
 from emotalk_core.perception.landmarks import topology as tp
+from emotalk_core.perception.tracking.axes import DETECTORS, LOOKS, Looks, part_maps
 from emotalk_core.perception.tracking.clip import fill_gaps
 from emotalk_core.perception.tracking.settings import TrackingSettings
+from emotalk_core.perception.tracking.shape import spread_frames
 from emotalk_core.perception.tracking.solve import HeadTrack, solve_head
 
 Arrays = dict[str, np.ndarray]
@@ -86,15 +88,27 @@ def actor_clip(seed: int, seconds: float, kind: str, detector: str) -> Arrays:
     if kind == "acted":
         performance = acted(performance, seed)
     rows: dict[str, list[np.ndarray]] = {k: [] for k in ("points", "viewmat", "expression", "gap")}
+    pictures = []
     with create_detector(detector) as found:
         for frame in render_performance(identity, performance, settings):
             points = found.detect(frame.rgb)
             rows["points"].append(np.full((478, 3), np.nan) if points is None else points)
+            pictures.append(frame.rgb)
             rows["viewmat"].append(frame.viewmat)
             rows["expression"].append(frame.expression)
             lips = frame.landmarks_world[[tp.LOWER_INNER_LIP, tp.UPPER_INNER_LIP], 1]
             rows["gap"].append(lips[0] - lips[1])
-    return {"names": np.array(performance.names)} | {k: np.array(v) for k, v in rows.items()}
+    arrays = {k: np.array(v) for k, v in rows.items()}
+    seen = looked_at(pictures, arrays["points"])
+    return {"names": np.array(performance.names)} | arrays | seen
+
+
+def looked_at(pictures: list[UInt8[np.ndarray, "H W 3"]], points: np.ndarray) -> Arrays:
+    """What the tracker sees of some frames beside their landmarks."""
+    clip = fill_gaps(points.astype(np.float64))
+    frames = spread_frames(clip.valid, LOOKS)
+    chosen = np.array([pictures[i] for i in frames])
+    return {"looked_at": frames, "parts": part_maps(chosen, clip.points[frames, :, :2])}
 
 
 def video_frames(path: Path) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
@@ -110,12 +124,18 @@ def video_frames(path: Path) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
 def real_clip(path: Path, detector: str) -> Arrays:
     """Landmarks of a video."""
     points, size = [], 0
+    pictures = []
     with create_detector(detector) as found:
         for frame in video_frames(path):
             size = frame.shape[0]
             face = found.detect(frame)
             points.append(np.full((478, 3), np.nan) if face is None else face)
-    return {"points": np.array(points), "size": np.array(size)}
+            pictures.append(frame)
+    return {
+        "points": np.array(points),
+        "size": np.array(size),
+        **looked_at(pictures, np.array(points)),
+    }
 
 
 def cached(cache: Path | None, name: str, make: Callable[[], Arrays]) -> Arrays:
@@ -228,7 +248,10 @@ def main() -> None:
         arrays = cached(options.cache, f"{options.detector}_{name}", make)
         size = int(arrays.get("size", SIZE))
         started = time.perf_counter()
-        head = solve_head(fill_gaps(arrays["points"].astype(np.float64)), size, size, settings)
+        clip = fill_gaps(arrays["points"].astype(np.float64))
+        used = options.detector in DETECTORS and "parts" in arrays
+        looks = Looks(arrays["looked_at"], arrays["parts"]) if used else None
+        head = solve_head(clip, size, size, settings, looks=looks)
         seconds = time.perf_counter() - started
         results[f"{name}.solver_frames_per_second"] = len(head.valid) / seconds
         return head, arrays, size

@@ -125,6 +125,7 @@ def solve_person(
     valid: Bool[np.ndarray, " T"],
     rotations: Float[np.ndarray, "T 3 3"],
     model: DetectorModel,
+    lift: float = 0.0,
 ) -> tuple[Person, Float[np.ndarray, "T 3 3"]]:
     """The person at rest, and every frame's rotation.
 
@@ -133,7 +134,9 @@ def solve_person(
         valid: frames with False do not count.
         rotations: a first guess.
         model: of the detector.
+        lift: radians about x by which the axes differ from where such a person's usually lie.
     """
+    turn = Rotation.from_rotvec([lift, 0, 0]).as_matrix()
     person = Person(model.neutral, model)
     used = spread_frames(valid, REST_FRAMES)
     for _ in range(ROUNDS):
@@ -145,7 +148,7 @@ def solve_person(
         rest = rest - np.tensordot(amounts, own.expression, axes=1)
         middle = np.median(rest, axis=0)
         person = Person(
-            _in_model_axes(middle, model), _with_depths(own, rest - middle, fitted.rotations)
+            _in_model_axes(middle, model) @ turn, _with_depths(own, rest - middle, fitted.rotations)
         )
     fitted = align(points, person.shape, rotations, person.model, person.model.rigid_precision)
     return person, fitted.rotations

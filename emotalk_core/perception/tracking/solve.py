@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -13,6 +14,7 @@ from emotalk_core.errors import NumericalError
 from emotalk_core.perception.landmarks import topology as tp
 from emotalk_core.perception.tracking import bundle
 from emotalk_core.perception.tracking import shape as shapes
+from emotalk_core.perception.tracking.axes import Looks, axes_reader
 from emotalk_core.perception.tracking.clip import ClipLandmarks
 from emotalk_core.perception.tracking.detector_model import DetectorModel, detector_model
 from emotalk_core.perception.tracking.expression import from_rest, solve_expression
@@ -20,6 +22,8 @@ from emotalk_core.perception.tracking.path import Centre, HeadPath, project, to_
 from emotalk_core.perception.tracking.settings import TrackingSettings
 from emotalk_core.types.camera import CameraPath
 from emotalk_core.types.manifest import FPS
+
+logger = logging.getLogger(__name__)
 
 SMOOTH_WINDOW, SMOOTH_ORDER = 5, 2  # frames: takes the detector's shiver, keeps a blink of 0.2 s
 
@@ -48,6 +52,7 @@ def solve_head(
     settings: TrackingSettings,
     centre: Centre | None = None,
     model: DetectorModel | None = None,
+    looks: Looks | None = None,
 ) -> HeadTrack:
     """Fit poses, focal length, the person's neutral face and expression to a clip's landmarks.
 
@@ -58,6 +63,7 @@ def solve_head(
         settings: of the stage.
         centre: principal point, px; default: the middle of the frame.
         model: of the detector; default: the packaged one of `settings.detector`.
+        looks: pictures that tell the person's axes better than landmarks do; default: none.
 
     Raises:
         NumericalError: the fit ended in NaN or with the head behind the camera.
@@ -66,6 +72,10 @@ def solve_head(
     centre = centre or (width / 2, height / 2)
     seen, rotations, focal = metric_clip(clip, model, settings.camera_distance, centre)
     person, rotations = bundle.solve_person(seen, clip.valid, rotations, model)
+    if looks is not None:
+        lift = axes_reader().lift(looks.parts, rotations[looks.frames])
+        logger.info("tracking: the picture turns the head's axes by %.1f degrees", np.degrees(lift))
+        person, rotations = bundle.solve_person(seen, clip.valid, rotations, model, lift)
     rotations = bundle.steady_rotations(rotations, clip.valid, settings.pose_smoothing)
     model, shape = person.model, person.shape
     expression = solve_expression(
@@ -78,17 +88,19 @@ def solve_head(
     expression, rest = from_rest(expression, model.names)
     shape = shape + np.tensordot(rest, model.expression, axes=1)
     observed, chosen = clip.points[..., :2], model.chosen
-    looks = shape + model.pose_error(rotations) + np.tensordot(expression, model.expression, axes=1)
+    shapes_seen = (
+        shape + model.pose_error(rotations) + np.tensordot(expression, model.expression, axes=1)
+    )
     path = bundle.solve_shifts(
         rotations,
-        looks[:, chosen],
+        shapes_seen[:, chosen],
         observed[:, chosen],
         clip.valid,
         focal,
         centre,
         settings.pose_smoothing,
     )
-    error = np.linalg.norm(project(to_camera(path, looks), focal, centre) - observed, axis=-1)
+    error = np.linalg.norm(project(to_camera(path, shapes_seen), focal, centre) - observed, axis=-1)
     neutral = shape - np.stack([*np.zeros((2, tp.N_LANDMARKS)), model.depth_error], axis=1)
     world = _back_project(path, observed, neutral, expression)
     eye = float(shapes.eye_distances(neutral[None])[0])

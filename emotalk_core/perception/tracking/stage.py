@@ -10,10 +10,12 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from emotalk_core.media.tables import describe, read_manifest, write_arrays, write_cameras
-from emotalk_core.media.video import VideoReader, expect_frames
+from emotalk_core.media.video import VideoReader, expect_frames, read_video
 from emotalk_core.perception.landmarks import create_detector
-from emotalk_core.perception.tracking.clip import detect_clip, refuse_bad_clip
+from emotalk_core.perception.tracking.axes import DETECTORS, LOOKS, Looks, part_maps
+from emotalk_core.perception.tracking.clip import ClipLandmarks, detect_clip, refuse_bad_clip
 from emotalk_core.perception.tracking.settings import TrackingSettings
+from emotalk_core.perception.tracking.shape import spread_frames
 from emotalk_core.perception.tracking.solve import HeadTrack, solve_head
 from emotalk_core.types.manifest import Manifest
 from emotalk_core.weights import find_weights, weight_files
@@ -56,7 +58,10 @@ def track_head(
     with threadpool_limits(threads), create_detector(settings.detector) as detector:
         clip = detect_clip(VideoReader(video), facts.n_frames, detector)
         refuse_bad_clip(clip, settings.max_invalid_share)
-        head = solve_head(clip, facts.width, facts.height, settings, principal_point(facts))
+        looks = look_at(video, clip) if settings.detector in DETECTORS else None
+        head = solve_head(
+            clip, facts.width, facts.height, settings, principal_point(facts), looks=looks
+        )
     logger.info("tracking: %s", describe(_summary(head)))
     write_cameras(cameras, head.cameras)
     write_arrays(
@@ -72,6 +77,13 @@ def track_head(
         valid=head.valid,
         reason=np.array(head.reasons),
     )
+
+
+def look_at(video: Path, clip: ClipLandmarks) -> Looks:
+    """What the packaged network makes of some frames of the clip."""
+    frames = spread_frames(clip.valid, LOOKS)
+    pictures = read_video(video, frames.tolist())
+    return Looks(frames, part_maps(pictures, clip.points[frames, :, :2]))
 
 
 def usable(detector: str) -> str:

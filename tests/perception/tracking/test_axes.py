@@ -1,0 +1,85 @@
+"""The reader of a head's axes: its weights, what it learns, what the solver makes of it."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from emotalk_core.actor.identity import random_identity
+from emotalk_core.actor.performance import ActorSettings, perform
+from emotalk_core.actor.truth import render_performance
+from emotalk_core.perception.landmarks import create_detector
+from emotalk_core.perception.tracking import axes
+from emotalk_core.perception.tracking.axes import AxesReader, Looks, axes_reader, part_maps
+from emotalk_core.perception.tracking.clip import fill_gaps
+from emotalk_core.perception.tracking.measure_axes import AxesLesson, fit_axes
+from emotalk_core.perception.tracking.settings import TrackingSettings
+from emotalk_core.perception.tracking.solve import solve_head
+
+SIZE = 256
+
+
+def test_packaged_weights_are_the_named_ones() -> None:
+    found = (axes.DATA / axes.WEIGHTS).read_bytes()
+    assert hashlib.sha256(found).hexdigest() == axes.SHA256
+    templates = axes_reader().templates
+    assert templates.shape == (axes.GRID, axes.GRID, 6)
+    mirrored = templates[:, ::-1]
+    assert np.abs(templates - mirrored).max() <= 1e-3 * np.abs(templates).max()
+
+
+def test_reader_learns_what_moves_with_the_error() -> None:
+    rng = np.random.default_rng(0)
+    lessons = []
+    for _ in range(40):
+        lift = rng.normal(0, 0.03)
+        parts = rng.uniform(0, 0.05, (4, axes.GRID, axes.GRID, 6)).astype(np.float32)
+        parts[:, 10, 8:24, 1] += 0.5 + 10 * lift
+        rotations = Rotation.from_rotvec(rng.normal(0, 0.1, (4, 3))).as_matrix()
+        turn = Rotation.from_rotvec([lift, 0, 0]).as_matrix()
+        lessons.append(AxesLesson(parts, rotations, rotations @ turn))
+    reader = fit_axes(lessons[:30])
+    for lesson in lessons[30:]:
+        turns = Rotation.from_matrix(lesson.rotations.transpose(0, 2, 1) @ lesson.true_rotations)
+        wanted = turns.as_rotvec()[:, 0].mean()
+        assert reader.lift(lesson.parts, lesson.rotations) == pytest.approx(wanted, abs=0.015)
+
+
+def test_reader_never_turns_far() -> None:
+    flat = np.zeros((axes.GRID, axes.GRID, 6), np.float32)
+    reader = AxesReader(flat, np.zeros(3, np.float32), 1.0)
+    assert reader.lift(flat[None], np.eye(3)[None]) == axes.LARGEST
+
+
+def test_pictures_straighten_a_tracked_head() -> None:
+    """Glasses make this head look lowered by 5 degrees; its points must stay where they are."""
+    settings = ActorSettings(seed=3014, seconds=1.2, size=SIZE)
+    identity = random_identity(settings.seed)
+    frames = list(render_performance(identity, perform(settings, identity), settings))
+    with create_detector("facemesh") as detector:
+        found = [detector.detect(frame.rgb) for frame in frames]
+    clip = fill_gaps(np.array([p for p in found if p is not None], np.float64))
+    assert len(clip.points) == len(frames)
+    looked = np.arange(0, len(frames), 4)
+    pictures = np.array([frames[i].rgb for i in looked])
+    looks = Looks(looked, part_maps(pictures, clip.points[looked, :, :2]))
+    true = np.array([frame.viewmat[:3, :3] for frame in frames])
+    plain = solve_head(clip, SIZE, SIZE, TrackingSettings())
+    head = solve_head(clip, SIZE, SIZE, TrackingSettings(), looks=looks)
+
+    def error(rotations: np.ndarray) -> float:
+        between = Rotation.from_matrix(rotations @ true.transpose(0, 2, 1))
+        return float(np.degrees(between.magnitude()).mean())
+
+    assert error(head.cameras.viewmats[:, :3, :3]) < error(plain.cameras.viewmats[:, :3, :3]) - 0.7
+    assert head.reprojection_error.mean() < plain.reprojection_error.mean() * 1.05
+    view = head.cameras.viewmats
+    camera = head.landmarks_world @ view[:, :3, :3].transpose(0, 2, 1) + view[:, None, :3, 3]
+    seen = camera @ head.cameras.Ks[0].T
+    again = seen[..., :2] / seen[..., 2:]
+    assert np.linalg.norm(again - head.landmarks, axis=-1).mean() < 1.0
+    far = np.abs(head.expression.mean(axis=0) - plain.expression.mean(axis=0))
+    assert far.max() < 0.25
