@@ -24,7 +24,7 @@ DATA = Path(__file__).parent / "data"
 WEIGHTS = "axes.safetensors"
 KIND = "axes_reader"
 # The file's sha256: new weights are new code, so stages that read them run again
-SHA256 = "a9db2843916884c9a1e666258d1b7d1cedaff43ed54f3b881133ecab52aba027"
+SHA256 = "1aaa724079f50aa9c7ede1efa9457a8c402ddb5b3fd10e9f8a005a69a838c00c"
 DETECTORS = ("facemesh",)  # whose persons' axes were measured
 LOOKS = 24  # frames of a clip that are looked at
 GRID = 32  # cells of the crop's side
@@ -49,33 +49,44 @@ class Looks:
 
 @dataclass(frozen=True)
 class AxesReader:
-    """Linear reader: parts and view of a frame to radians of pitch.
+    """Linear reader: parts and view of a frame to radians of pitch and yaw.
 
     Attributes:
-        templates: of the parts. view: of `view_of`. offset: radians.
+        templates: of the parts, the same when mirrored for pitch, negative for yaw.
+        view: of `view_of`.
+        offset: radians of pitch (yaw has none: a mirrored head is as likely).
     """
 
-    templates: Float32[np.ndarray, "32 32 6"]
-    view: Float32[np.ndarray, " 3"]
+    templates: Float32[np.ndarray, "2 32 32 6"]
+    view: Float32[np.ndarray, "2 3"]
     offset: float
 
-    def lift(
+    def turn(
         self, parts: Float32[np.ndarray, "L 32 32 6"], rotations: Float[np.ndarray, "L 3 3"]
-    ) -> float:
-        """Radians that the head's axes must be turned by about x (right), mean over frames.
+    ) -> Float[np.ndarray, " 3"]:
+        """Rotation vector that the head's axes must be turned by, radians, mean over frames.
+
+        About x (right) and y (down); nothing about z, where landmarks do not err.
 
         Args:
             parts: of `part_maps`.
             rotations: as tracked, world to camera.
         """
-        seen = np.tensordot(parts, self.templates, axes=3) + view_of(rotations) @ self.view
-        return float(np.clip(seen.mean() + self.offset, -LARGEST, LARGEST))
+        pitch, yaw = (
+            np.tensordot(self.templates, parts.mean(axis=0), axes=3)
+            + (self.view * view_of(rotations).mean(axis=0)).sum(axis=1)
+        ).tolist()
+        return np.clip([pitch + self.offset, yaw, 0.0], -LARGEST, LARGEST)
 
 
-def view_of(rotations: Float[np.ndarray, "L 3 3"]) -> Float[np.ndarray, "L 3"]:
-    """What the parts' places depend on beside the axes, the same for a mirrored head."""
-    yaw, pitch, _ = Rotation.from_matrix(rotations).as_euler("YXZ").T
-    return np.stack([pitch, yaw**2, pitch**2], axis=1)
+def view_of(rotations: Float[np.ndarray, "L 3 3"]) -> Float[np.ndarray, "L 2 3"]:
+    """What the parts' places depend on beside the axes.
+
+    The first row stays for a mirrored head, the second one changes its sign.
+    """
+    yaw, pitch, roll = Rotation.from_matrix(rotations).as_euler("YXZ").T
+    kept, changed = [pitch, yaw**2, pitch**2], [yaw, roll, yaw * pitch]
+    return np.stack([np.stack(kept, axis=1), np.stack(changed, axis=1)], axis=1)
 
 
 def part_maps(

@@ -125,7 +125,7 @@ def solve_person(
     valid: Bool[np.ndarray, " T"],
     rotations: Float[np.ndarray, "T 3 3"],
     model: DetectorModel,
-    lift: float = 0.0,
+    axes: Float[np.ndarray, " 3"] | None = None,
 ) -> tuple[Person, Float[np.ndarray, "T 3 3"]]:
     """The person at rest, and every frame's rotation.
 
@@ -134,9 +134,9 @@ def solve_person(
         valid: frames with False do not count.
         rotations: a first guess.
         model: of the detector.
-        lift: radians about x by which the axes differ from where such a person's usually lie.
+        axes: rotation vector, radians, of the axes against where such a person's usually lie.
     """
-    turn = Rotation.from_rotvec([lift, 0, 0]).as_matrix()
+    turn = Rotation.from_rotvec(np.zeros(3) if axes is None else axes).as_matrix()
     person = Person(model.neutral, model)
     used = spread_frames(valid, REST_FRAMES)
     for _ in range(ROUNDS):

@@ -40,6 +40,7 @@ LARGEST_ERROR = 12.0  # px: a frame whose points lie farther off on average is n
 # Share of the causes' mean square. At 0.003 people left out are read 0.1 degrees better, but heads
 # unlike theirs (high foreheads, much hair) turn farther
 RIDGE = 0.3
+HAIR = 4  # of `axes.CLASSES`: a parting says nothing about yaw
 VIEW_SHARE = 0.2  # mean square of the view against the parts'
 
 
@@ -88,13 +89,28 @@ def axes_lesson(seed: int, detector: LandmarkDetector, model: DetectorModel) -> 
 
 
 def fit_axes(lessons: list[AxesLesson]) -> AxesReader:
-    """Ridge regression of the tracker's pitch error; mirrored pictures count alike."""
+    """Ridge regressions of the tracker's pitch and yaw errors; mirrored pictures count alike."""
     parts = np.concatenate([lesson.parts for lesson in lessons]).astype(np.float64)
     rotations = np.concatenate([lesson.rotations for lesson in lessons])
     true = np.concatenate([lesson.true_rotations for lesson in lessons])
-    error = Rotation.from_matrix(rotations.transpose(0, 2, 1) @ true).as_rotvec()[:, 0]
-    parts = (parts + parts[:, :, ::-1]) / 2
-    views = view_of(rotations)
+    errors = Rotation.from_matrix(rotations.transpose(0, 2, 1) @ true).as_rotvec()
+    views, mirrored = view_of(rotations), parts[:, :, ::-1]
+    pitch = _ridge((parts + mirrored) / 2, views[:, 0], errors[:, 0])
+    # as if every head were there mirrored too: all means are zero
+    both = np.concatenate([parts - mirrored, mirrored - parts]) / 2
+    both[..., HAIR] = 0
+    yaw_views, yaw_errors = (np.concatenate([v, -v]) for v in (views[:, 1], errors[:, 1]))
+    yaw = _ridge(both, yaw_views, yaw_errors)
+    templates, view = (np.stack(pair).astype(np.float32) for pair in zip(pitch[:2], yaw[:2]))
+    return AxesReader(templates, view, pitch[2])
+
+
+def _ridge(
+    parts: Float[np.ndarray, "N 32 32 6"],
+    views: Float[np.ndarray, "N 3"],
+    error: Float[np.ndarray, " N"],
+) -> tuple[Float[np.ndarray, "32 32 6"], Float[np.ndarray, " 3"], float]:
+    """Templates, weights of the view, offset."""
     middle, view_middle = parts.mean(axis=0), views.mean(axis=0)
     size = np.sqrt(((parts - middle) ** 2).sum(axis=(1, 2, 3)).mean())
     view_size = views.std(axis=0) / np.sqrt(VIEW_SHARE / views.shape[1])
@@ -109,8 +125,7 @@ def fit_axes(lessons: list[AxesLesson]) -> AxesReader:
     found = causes.T @ np.linalg.solve(kernel, error - error.mean())
     templates = (found[: middle.size] / size).reshape(middle.shape)
     view = found[middle.size :] / view_size
-    offset = error.mean() - (templates * middle).sum() - view @ view_middle
-    return AxesReader(templates.astype(np.float32), view.astype(np.float32), float(offset))
+    return templates, view, float(error.mean() - (templates * middle).sum() - view @ view_middle)
 
 
 def write_reader(path: Path, reader: AxesReader) -> None:

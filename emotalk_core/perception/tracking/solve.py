@@ -73,9 +73,12 @@ def solve_head(
     seen, rotations, focal = metric_clip(clip, model, settings.camera_distance, centre)
     person, rotations = bundle.solve_person(seen, clip.valid, rotations, model)
     if looks is not None:
-        lift = axes_reader().lift(looks.parts, rotations[looks.frames])
-        logger.info("tracking: the picture turns the head's axes by %.1f degrees", np.degrees(lift))
-        person, rotations = bundle.solve_person(seen, clip.valid, rotations, model, lift)
+        axes = axes_reader().turn(looks.parts, rotations[looks.frames])
+        logger.info(
+            "tracking: pictures turn the head's axes by %.1f (pitch) and %.1f (yaw) degrees",
+            *np.degrees(axes[:2]),
+        )
+        person, rotations = bundle.solve_person(seen, clip.valid, rotations, model, axes)
     rotations = bundle.steady_rotations(rotations, clip.valid, settings.pose_smoothing)
     model, shape = person.model, person.shape
     expression = solve_expression(

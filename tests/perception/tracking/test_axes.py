@@ -26,32 +26,37 @@ def test_packaged_weights_are_the_named_ones() -> None:
     found = (axes.DATA / axes.WEIGHTS).read_bytes()
     assert hashlib.sha256(found).hexdigest() == axes.SHA256
     templates = axes_reader().templates
-    assert templates.shape == (axes.GRID, axes.GRID, 6)
-    mirrored = templates[:, ::-1]
-    assert np.abs(templates - mirrored).max() <= 1e-3 * np.abs(templates).max()
+    assert templates.shape == (2, axes.GRID, axes.GRID, 6)
+    for template, sign in zip(templates, (1, -1)):
+        mirrored = sign * template[:, ::-1]
+        assert np.abs(template - mirrored).max() <= 1e-3 * np.abs(template).max()
 
 
 def test_reader_learns_what_moves_with_the_error() -> None:
     rng = np.random.default_rng(0)
     lessons = []
     for _ in range(40):
-        lift = rng.normal(0, 0.03)
+        lift, aside = rng.normal(0, 0.03, 2)
         parts = rng.uniform(0, 0.05, (4, axes.GRID, axes.GRID, 6)).astype(np.float32)
         parts[:, 10, 8:24, 1] += 0.5 + 10 * lift
+        parts[:, 20, 4:8, 0] += 0.5 + 10 * aside
+        parts[:, 20, 24:28, 0] += 0.5 - 10 * aside
         rotations = Rotation.from_rotvec(rng.normal(0, 0.1, (4, 3))).as_matrix()
-        turn = Rotation.from_rotvec([lift, 0, 0]).as_matrix()
+        turn = Rotation.from_rotvec([lift, aside, 0]).as_matrix()
         lessons.append(AxesLesson(parts, rotations, rotations @ turn))
     reader = fit_axes(lessons[:30])
     for lesson in lessons[30:]:
         turns = Rotation.from_matrix(lesson.rotations.transpose(0, 2, 1) @ lesson.true_rotations)
-        wanted = turns.as_rotvec()[:, 0].mean()
-        assert reader.lift(lesson.parts, lesson.rotations) == pytest.approx(wanted, abs=0.015)
+        wanted = turns.as_rotvec()[:, :2].mean(axis=0)
+        turn = reader.turn(lesson.parts, lesson.rotations)
+        assert turn[:2] == pytest.approx(wanted, abs=0.015)
+        assert turn[2] == 0
 
 
 def test_reader_never_turns_far() -> None:
-    flat = np.zeros((axes.GRID, axes.GRID, 6), np.float32)
-    reader = AxesReader(flat, np.zeros(3, np.float32), 1.0)
-    assert reader.lift(flat[None], np.eye(3)[None]) == axes.LARGEST
+    flat = np.zeros((2, axes.GRID, axes.GRID, 6), np.float32)
+    reader = AxesReader(flat, np.zeros((2, 3), np.float32), 1.0)
+    assert reader.turn(flat, np.eye(3)[None]).tolist() == [axes.LARGEST, 0, 0]
 
 
 def test_pictures_straighten_a_tracked_head() -> None:
