@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from emotalk_core.losses.context import LossContext
 from emotalk_core.losses.registry import get_loss
 from emotalk_core.media.progress import Progress
+from emotalk_core.training.average import RunningMean
 from emotalk_core.training.growth import SEED_STRIDE, Growth
 from emotalk_core.training.guards import Guard
 from emotalk_core.training.layers import Layer, parameter_groups
@@ -122,6 +123,7 @@ class Loop:
         self._growth = Growth(
             run.layer.gaussians, self._adam, run.settings, run.seed, run.layer.prefix
         )
+        self._mean = RunningMean()
         self._guard = Guard(run.stage)
         self._watch = Watch(
             run.stage,
@@ -194,23 +196,33 @@ class Loop:
         self._adam.step(rate_factors(names, run.phases, step))
         if phase.data.densify:
             self._growth.grow(phase, step)
+        if phase.data.average:
+            self._average(phase, step)
         return value
+
+    def _average(self, phase: Phase, step: int) -> None:
+        """Take the networks into their mean, which takes their place at the phase's end."""
+        named = self._module.named_parameters()
+        networks = {name: p for name, p in named if p.requires_grad and not is_gaussian(name)}
+        self._mean.observe(networks, phase.data.average)
+        if step == phase.stop - 1:
+            self._mean.settle(networks)
 
     def _with_sync(
         self, context: LossContext, phase: Phase, step: int
     ) -> tuple[LossContext, dict[str, float]]:
         """Every n-th step of a phase with the sync loss sees a run of frames too."""
-        run = self._run
-        if "sync" not in phase.weights:
-            return context, phase.weights
+        run, weights = self._run, phase.weights_at(step)
+        if "sync" not in weights:
+            return context, weights
         seen = (
             run.layer.sync_run(phase, run.seed, step)
             if step % run.settings.sync_every == 0
             else None
         )
         if seen is None:
-            return context, {k: v for k, v in phase.weights.items() if k != "sync"}
-        return replace(context, sync=seen), phase.weights
+            return context, {k: v for k, v in weights.items() if k != "sync"}
+        return replace(context, sync=seen), weights
 
     def _trained(self, phase: Phase) -> dict[str, list[nn.Parameter]]:
         parameters = dict(self._module.named_parameters())
@@ -221,6 +233,7 @@ class Loop:
         tensors = {f"model:{k}": v for k, v in self._module.state_dict().items()}
         tensors |= {f"adam:{k}": v for k, v in self._adam.tensors().items()}
         tensors |= {f"growth:{k}": v for k, v in self._growth.tensors().items()}
+        tensors |= {f"mean:{k}": v for k, v in self._mean.tensors().items()}
         run = self._run
         save_state(run.state, RunState(step, tensors, self._guard.numbers()), run.fingerprint)
 
@@ -234,6 +247,7 @@ class Loop:
         self._module.load_state_dict(model)
         self._adam.load(state.part("adam"))
         self._growth.load(state.part("growth"))
+        self._mean.load(state.part("mean"), next(self._module.parameters()).device)
         self._guard.restore(state.numbers, phase_at(run.phases, state.step))
         logger.info(
             "stage %s continues at step %d of %d", run.stage, state.step, run.phases[-1].stop

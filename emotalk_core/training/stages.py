@@ -40,12 +40,15 @@ class PhaseData:
     densify: bool = False
     noise: bool = True
     restart: float = 0.0
+    average: float = 0.0
+    fades: tuple[str, ...] = ()
     must_fall: bool = False
 
     def __post_init__(self) -> None:
         for kind, values, known in (
             ("trains", self.trains, GROUPS),
             ("sampling", (self.sampling,), SAMPLINGS),
+            ("fades", self.fades, self.losses),
         ):
             unknown = [value for value in values if value not in known]
             if unknown:
@@ -73,7 +76,7 @@ class Phase:
     Attributes:
         data: as written.
         start, stop: global steps [start, stop).
-        weights: loss name -> weight, without those that are off.
+        weights: loss name -> weight at the first step, without those that are off.
     """
 
     data: PhaseData
@@ -90,6 +93,11 @@ class Phase:
         """0 at the phase's first step, towards 1 at its end."""
         return (step - self.start) / max(self.length, 1)
 
+    def weights_at(self, step: int) -> dict[str, float]:
+        """Loss name -> weight at one step: losses that fade fall linearly to nothing."""
+        left = 1.0 - self.progress(step)
+        return {k: v * left if k in self.data.fades else v for k, v in self.weights.items()}
+
 
 @lru_cache(maxsize=1)
 def load_stages() -> dict[str, StageData]:
@@ -99,8 +107,9 @@ def load_stages() -> dict[str, StageData]:
 
 
 def _stage(block: dict) -> StageData:
+    lists = ("trains", "losses", "fades")
     phases = tuple(
-        PhaseData(**{**p, "trains": tuple(p["trains"]), "losses": tuple(p["losses"])})
+        PhaseData(**{**p, **{name: tuple(p.get(name, ())) for name in lists}})
         for p in block["phases"]
     )
     return StageData(layer=block["layer"], phases=phases)

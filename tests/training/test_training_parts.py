@@ -15,6 +15,7 @@ from emotalk_core.avatar.methods import get_method
 from emotalk_core.avatar.model import as_parameters
 from emotalk_core.errors import ConfigError
 from emotalk_core.media.video import write_video
+from emotalk_core.training.average import RunningMean
 from emotalk_core.training.frames import MIB, FrameStore
 from emotalk_core.training.growth import SPLIT_SIGMA, Growth
 from emotalk_core.training.inputs import landmark_motion
@@ -56,6 +57,31 @@ def test_settling_starts_its_own_decay() -> None:
     ):
         factors = rate_factors(names, phases, step)
         assert factors == {names[0]: pytest.approx(means), names[1]: pytest.approx(others)}
+
+
+def test_normal_losses_fade_over_the_motion_phase() -> None:
+    settings = TrainingSettings(steps=50, canonical_steps=20, landmark_steps=10)
+    motion = plan_phases(load_stages()["face"], settings, get_method("emotalk"))[2]
+    first, late = motion.weights_at(30), motion.weights_at(70)
+    assert first == motion.weights
+    assert late["normal"] == pytest.approx(0.2 * first["normal"])
+    assert {k for k in first if late[k] != first[k]} == {"normal", "normal_tv"}
+    with pytest.raises(ConfigError, match=r"motion\.fades"):
+        replace(motion.data, fades=("detail",))
+
+
+def test_running_mean_takes_the_parameters_place_and_survives_a_restart() -> None:
+    value = torch.nn.Parameter(torch.zeros(2))
+    means = RunningMean()
+    means.observe({"a": value}, keep=0.5)
+    with torch.no_grad():
+        value.fill_(1.0)
+    means.observe({"a": value}, keep=0.5)
+    again = RunningMean()
+    again.load(means.tensors(), torch.device("cpu"))
+    again.settle({"a": value})
+    assert value.tolist() == [0.5, 0.5]
+    assert again.tensors() == {}
 
 
 def test_methods_turn_losses_off() -> None:
