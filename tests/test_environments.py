@@ -86,3 +86,10 @@ def test_every_rule_names_the_core_environment() -> None:
     for path in sorted((ROOT / "rules").glob("*.smk")):
         text = path.read_text()
         assert text.count("conda:\n        ENV") == text.count("    script:\n"), path.name
+
+
+def test_every_script_has_a_rule() -> None:
+    rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    rules += (ROOT / "Snakefile").read_text()
+    scripts = [path.name for path in (ROOT / "workflow_scripts").glob("[!_]*.py")]
+    assert [name for name in scripts if f'workflow_scripts/{name}"' not in rules] == []

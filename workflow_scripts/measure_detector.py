@@ -1,7 +1,8 @@
-"""Rebuild emotalk_core/perception/tracking/data/<detector>.npz from rendered people."""
+"""Rule measure_detector: the packaged model of a landmark detector, from rendered people."""
 
-from pathlib import Path
+from _stage import stage
 
-from emotalk_core.perception.tracking.measure_detector import measure_detector
+with stage(snakemake) as job:
+    from emotalk_core.perception.tracking.measure_detector import measure_detector
 
-measure_detector(detector=snakemake.wildcards.detector, output=Path(snakemake.output.model))
+    measure_detector(detector=job.wildcards["detector"], output=job.output("model"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +12,12 @@ from scipy.spatial.transform import Rotation
 from emotalk_core.actor.identity import random_identity
 from emotalk_core.actor.performance import ActorSettings, perform
 from emotalk_core.actor.truth import render_performance
+from emotalk_core.media.checkpoints import load_checkpoint
 from emotalk_core.perception.landmarks import create_detector
 from emotalk_core.perception.tracking import axes
 from emotalk_core.perception.tracking.axes import AxesReader, Looks, axes_reader, part_maps
 from emotalk_core.perception.tracking.clip import fill_gaps
-from emotalk_core.perception.tracking.measure_axes import AxesLesson, fit_axes
+from emotalk_core.perception.tracking.measure_axes import AxesLesson, fit_axes, measure_axes
 from emotalk_core.perception.tracking.settings import TrackingSettings
 from emotalk_core.perception.tracking.solve import solve_head
 
@@ -51,6 +53,14 @@ def test_reader_learns_what_moves_with_the_error() -> None:
         turn = reader.turn(lesson.parts, lesson.rotations)
         assert turn[:2] == pytest.approx(wanted, abs=0.015)
         assert turn[2] == 0
+
+
+def test_rendered_people_make_a_reader(tmp_path: Path) -> None:
+    measure_axes(output=tmp_path / "axes.safetensors", seeds=range(200_000, 200_002))
+    tensors, header = load_checkpoint(tmp_path / "axes.safetensors", axes.KIND)
+    assert tensors["templates"].shape == (2, axes.GRID, axes.GRID, 6)
+    assert bool(tensors["templates"].isfinite().all())
+    assert abs(header["offset"]) < np.radians(60)
 
 
 def test_reader_never_turns_far() -> None:
