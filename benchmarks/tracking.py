@@ -245,11 +245,11 @@ def main() -> None:
     results: dict[str, float] = {}
 
     def tracked(name: str, make: Callable[[], Arrays]) -> tuple[HeadTrack, Arrays, int]:
-        arrays = cached(options.cache, f"{options.detector}_{name}", make)
+        arrays = cached(options.cache, f"{options.detector}_seen_{name}", make)
         size = int(arrays.get("size", SIZE))
         started = time.perf_counter()
         clip = fill_gaps(arrays["points"].astype(np.float64))
-        used = options.detector in DETECTORS and "parts" in arrays
+        used = options.detector in DETECTORS
         looks = Looks(arrays["looked_at"], arrays["parts"]) if used else None
         head = solve_head(clip, size, size, settings, looks=looks)
         seconds = time.perf_counter() - started
