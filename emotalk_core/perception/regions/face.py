@@ -7,7 +7,7 @@ from functools import cached_property
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 from scipy.signal import savgol_filter
 
 from emotalk_core.perception.landmarks import topology as tp
@@ -127,15 +127,32 @@ class ClipFaces:
     Args:
         landmarks: [T,478,2] px of track.npz.
         size: (height, width) of the frames, px.
+        valid: [T] of track.npz: frames that show the face; None: all.
     """
 
-    def __init__(self, landmarks: Float[np.ndarray, "T 478 2"], size: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        landmarks: Float[np.ndarray, "T 478 2"],
+        size: tuple[int, int],
+        valid: Bool[np.ndarray, " T"] | None = None,
+    ) -> None:
         self._exact = landmarks.astype(np.float64)
         self._steady = steady_landmarks(self._exact)
         self._size, self._height = size, face_height(self._exact)
+        self._shown = np.arange(len(landmarks))
+        if valid is not None and valid.any():
+            self._shown = np.flatnonzero(valid)
 
     def __len__(self) -> int:
         return len(self._exact)
 
     def __getitem__(self, frame: int) -> FaceShape:
         return FaceShape(self._steady[frame], self._exact[frame], self._size, self._height)
+
+    def spread(self, count: int) -> list[int]:
+        """So many frames (or all) that show the face, spread over the clip.
+
+        A clip is learned from them: black or covered frames would pass for its background.
+        """
+        places = np.linspace(0, len(self._shown) - 1, min(count, len(self._shown)))
+        return [int(frame) for frame in self._shown[places.round().astype(int)]]

@@ -72,9 +72,9 @@ def segment_regions(
     """
     facts = read_manifest(manifest)
     expect_frames(video, facts.n_frames, "ingest")
-    landmarks = read_arrays(track, ("landmarks",))["landmarks"]
-    check_length("track.npz", len(landmarks), facts.n_frames, "tracking")
-    faces = ClipFaces(landmarks, (facts.height, facts.width))
+    arrays = read_arrays(track, ("landmarks", "valid"))
+    check_length("track.npz", len(arrays["landmarks"]), facts.n_frames, "tracking")
+    faces = ClipFaces(arrays["landmarks"], (facts.height, facts.width), arrays["valid"])
     parser, teeth = open_parser(settings.parser), open_teeth(settings.teeth)
     torch.set_num_threads(1)  # as in `one_thread_each`
     if parser is not None:
@@ -109,12 +109,11 @@ def learn_clip(
     settings: RegionSettings,
 ) -> ClipModel:
     """The clip's model from frames spread over it (the only frames that are held together)."""
-    count = min(settings.plate_frames, len(faces))
-    chosen = np.linspace(0, len(faces) - 1, count).round().astype(int)
+    chosen = faces.spread(settings.plate_frames)
     with VideoReader(video) as source:
-        frames = np.stack([source[int(i)] for i in chosen])
+        frames = np.stack([source[i] for i in chosen])
     person = np.stack([segmenter.segment(frame) for frame in frames])
-    looks = [faces[int(i)] for i in chosen]
+    looks = [faces[i] for i in chosen]
     model = build_clip_model(frames, person, looks, readers.head, settings)
     mouths = [readers.mouth.read(frame, face.exact) for frame, face in zip(frames, looks)]
     seen = [(near_lips(m, f), p[m.box]) for m, f, p in zip(mouths, looks, frames)]

@@ -119,9 +119,10 @@ def separate_torso(
     facts = read_manifest(manifest)
     for path, rule in ((video, "ingest"), (regions, "regions"), (alpha, "regions")):
         expect_frames(path, facts.n_frames, rule)
-    landmarks = read_arrays(track, ("landmarks",))["landmarks"]
-    check_length("track.npz", len(landmarks), facts.n_frames, "tracking")
-    clip = _Clip(video, regions, alpha, ClipFaces(landmarks, (facts.height, facts.width)))
+    arrays = read_arrays(track, ("landmarks", "valid"))
+    check_length("track.npz", len(arrays["landmarks"]), facts.n_frames, "tracking")
+    faces = ClipFaces(arrays["landmarks"], (facts.height, facts.width), arrays["valid"])
+    clip = _Clip(video, regions, alpha, faces)
     with one_thread_each():
         plate, long_hair = _learn(clip, settings)
         _write_torso(clip, torso, plate, long_hair, settings, threads)
@@ -130,8 +131,7 @@ def separate_torso(
 
 def _learn(clip: _Clip, settings: TorsoSettings) -> tuple[Plate, bool]:
     """Clean plate and whether hair hangs below the ears, from frames spread over the clip."""
-    count = min(settings.plate_frames, len(clip.faces))
-    chosen = np.linspace(0, len(clip.faces) - 1, count).round().astype(int).tolist()
+    chosen = clip.faces.spread(settings.plate_frames)
     with (
         VideoReader(clip.video) as video,
         VideoReader(clip.regions) as regions,

@@ -179,6 +179,15 @@ def test_teeth_are_bright_and_pale() -> None:
     assert teeth[8:11].all() and not teeth[11:].any() and not teeth[:8].any()
 
 
+def test_a_clip_is_learned_from_frames_that_show_the_face() -> None:
+    points = np.repeat(canonical_landmarks()[None], 9, axis=0)
+    faces = ClipFaces(points, (256, 256))
+    assert faces.spread(50) == list(range(9)) and faces.spread(3) == [0, 4, 8]
+    shown = np.array([0, 0, 0, 1, 1, 0, 1, 1, 1], dtype=bool)  # begins black
+    assert ClipFaces(points, (256, 256), shown).spread(3) == [3, 6, 8]
+    assert len(ClipFaces(points, (256, 256), np.zeros(9, dtype=bool)).spread(50)) == 9
+
+
 def test_face_measures_are_in_face_heights() -> None:
     faces = ClipFaces(np.repeat(canonical_landmarks()[None], 9, axis=0), (256, 256))
     face = faces[4]
