@@ -22,6 +22,7 @@ LOG = logging.getLogger(__name__)
 INT16_FULL = 32_768
 MAX_AUDIO_GAP = 0.05  # s; sound whose times jump by more is moved to where its times say
 LOST_SHARE, LOST_SECONDS = 0.02, 0.25  # a file may hold this much less than its header announces
+HDR_TRANSFERS = (16, 18)  # PQ and HLG, by their numbers in ITU-T H.273
 THUMBNAIL = 48  # px; enough to see a cut, too small to see lips move
 
 
@@ -51,6 +52,18 @@ class SourceFrame:
         factor = 1 / self.pixel_aspect if turned else self.pixel_aspect
         size = (max(round(image.shape[1] * factor), 1), image.shape[0])
         return cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA)
+
+    @property
+    def warning(self) -> str:
+        """What is odd about the coding of this frame, "" where nothing is."""
+        if self.picture.color_trc in HDR_TRANSFERS:
+            return (
+                "high dynamic range (PQ or HLG): colours are read as if it were standard and look "
+                "dull; film in standard range, or convert with ffmpeg's zscale and tonemap"
+            )
+        if self.picture.interlaced_frame:
+            return "interlaced: moving edges are combed; deinterlace with `ffmpeg -vf yadif`"
+        return ""
 
     def thumbnail(self) -> Float32[np.ndarray, "48 48"]:
         """Grey values in 0..1 of a small picture (not turned: only its changes matter)."""

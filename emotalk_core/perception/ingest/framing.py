@@ -14,11 +14,19 @@ HAIR_ABOVE = 0.30
 CHIN_BELOW = 0.08
 SIDES = 0.22
 
+Crop = tuple[int, int, int, int]  # y0, y1, x0, x1 in px
+
 FACE_CENTRE_HEIGHT = 0.54  # the face's middle lies here in the crop: leaves room for the shoulders
 MAX_FACE_SHARE = 0.66  # a tighter crop than wanted is accepted up to here when it avoids padding
 MAX_SHIFT = 0.08  # share of the side that the crop moves to stay inside the picture
 SNAP = 0.06  # a source that is already framed like this is taken whole: no needless resampling
 OUTLIERS = (2.0, 98.0)  # percentiles of the head's reach: one wild detection must not zoom out
+
+BLACK = 32  # of 255; compressed black bars stay below
+STRAY_SHARE = 0.05  # of a bar's pixels may be brighter (ringing, a small logo)
+FILLED_SHARE = 0.5  # of the pixels just inside a bar's edge are brighter: not so in a black room
+EDGE = 4  # px in which a bar's edge is looked for
+INSET = 2  # px that are cut off with a bar: its edge is blurred by compression
 
 
 @dataclass(frozen=True)
@@ -47,9 +55,33 @@ def face_box(landmarks: Float[np.ndarray, "L 3"]) -> Box:
     return Box(float(low[1]), float(high[1]), float(low[0]), float(high[0]))
 
 
-def square_crop(
-    faces: list[Box], height: int, width: int, face_share: float
-) -> tuple[int, int, int, int]:
+def picture_inside_bars(brightest: UInt8[np.ndarray, "H W"]) -> Crop:
+    """The picture without black bars (letterbox, pillarbox), px; the whole where there are none.
+
+    Args:
+        brightest: the brightest value that each pixel shows in the sampled frames, any channel.
+
+    Returns:
+        (y0, y1, x0, x1) inside the picture.
+    """
+    bright = brightest > BLACK
+    rows, columns = (np.flatnonzero(bright.mean(axis=axis) > STRAY_SHARE) for axis in (1, 0))
+    height, width = bright.shape
+    if not rows.size or not columns.size:
+        return 0, height, 0, width
+    y0, y1, x0, x1 = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    seen = bright[y0:y1, x0:x1]
+    strips = (seen[:EDGE].T, seen[-EDGE:].T, seen[:, :EDGE], seen[:, -EDGE:])
+    edged = [strip.any(axis=1).mean() >= FILLED_SHARE for strip in strips]
+    return (
+        int(y0) + INSET if y0 and edged[0] else 0,
+        int(y1) - INSET if y1 < height and edged[1] else height,
+        int(x0) + INSET if x0 and edged[2] else 0,
+        int(x1) - INSET if x1 < width and edged[3] else width,
+    )
+
+
+def square_crop(faces: list[Box], height: int, width: int, face_share: float) -> Crop:
     """The static square in which the head stays during the whole clip.
 
     Args:
@@ -85,6 +117,21 @@ def square_crop(
     return round(y0), round(y0) + size, round(x0), round(x0) + size
 
 
+def head_crop(faces: list[Box], picture: Crop, face_share: float) -> Crop:
+    """`square_crop` inside the part of the source that is picture, in px of the source."""
+    top, bottom, left, right = picture
+    moved = [Box(f.y0 - top, f.y1 - top, f.x0 - left, f.x1 - left) for f in faces]
+    y0, y1, x0, x1 = square_crop(moved, bottom - top, right - left, face_share)
+    return y0 + top, y1 + top, x0 + left, x1 + left
+
+
+def outside_share(crop: Crop, picture: Crop) -> float:
+    """Share of the crop's area that lies outside the picture, 0..1."""
+    rows = max(min(crop[1], picture[1]) - max(crop[0], picture[0]), 0)
+    columns = max(min(crop[3], picture[3]) - max(crop[2], picture[2]), 0)
+    return 1 - rows * columns / ((crop[1] - crop[0]) * (crop[3] - crop[2]))
+
+
 def _move_inside(start: float, side: float, length: int) -> float:
     """Shift an interval towards [0,length], by MAX_SHIFT of its length at most."""
     centred = (length - side) / 2
@@ -99,7 +146,7 @@ def _is_whole(y0: float, x0: float, side: float, height: int, width: int) -> boo
 
 
 def crop_and_resize(
-    image: UInt8[np.ndarray, "H W 3"], crop: tuple[int, int, int, int], size: int
+    image: UInt8[np.ndarray, "H W 3"], crop: Crop, size: int
 ) -> UInt8[np.ndarray, "S S 3"]:
     """Cut a square (the border's pixels are repeated outside) and scale it to `size` px.
 

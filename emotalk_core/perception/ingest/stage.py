@@ -17,7 +17,12 @@ from emotalk_core.media.progress import Progress
 from emotalk_core.media.source import SourceVideo
 from emotalk_core.media.tables import describe, write_manifest
 from emotalk_core.media.video import VideoWriter, expect_frames
-from emotalk_core.perception.ingest.framing import crop_and_resize, square_crop
+from emotalk_core.perception.ingest.framing import (
+    Crop,
+    crop_and_resize,
+    head_crop,
+    outside_share,
+)
 from emotalk_core.perception.ingest.lips import sync_points
 from emotalk_core.perception.ingest.settings import IngestSettings
 from emotalk_core.perception.ingest.sound import check_sound, shift_and_fit
@@ -30,7 +35,9 @@ from emotalk_core.types.names import check_subject_name
 
 LOG = logging.getLogger(__name__)
 
-Crop = tuple[int, int, int, int]
+# What is warned of: a crop of fewer source pixels than this share of the frames' side makes a soft
+# avatar; where more than that share of it lies outside the picture, its border is smeared.
+FEWEST_PIXELS, MUCH_OUTSIDE = 0.75, 0.05
 
 
 def ingest_video(
@@ -66,7 +73,8 @@ def ingest_video(
     sound = origin.sound()
     check_sound(source, sound, settings.min_loudness)
     n_frames = _frame_count(source, found, sound, settings)
-    crop = square_crop(found.faces, found.height, found.width, settings.face_share)
+    crop = head_crop(found.faces, found.picture, settings.face_share)
+    _warn_of_framing(source, found, crop, settings.size)
     with together(manifest, video, audio):
         with VideoWriter(video) as writer:
             points = _write_crops(origin, found, crop, n_frames, settings.size, writer)
@@ -104,6 +112,25 @@ def _frame_count(source: Path, found: Survey, sound: np.ndarray, settings: Inges
     return n_frames
 
 
+def _warn_of_framing(source: Path, found: Survey, crop: Crop, size: int) -> None:
+    """Say what of the picture makes a poor avatar, although it works."""
+    picture, side = found.picture, crop[1] - crop[0]
+    if picture != (0, found.height, 0, found.width):
+        LOG.info("%s: black bars are left out; the picture is rows and columns %s", source, picture)
+    if side < FEWEST_PIXELS * size:
+        LOG.warning(
+            "%s: the head's square has %d px in the source and is enlarged to %d: the avatar will "
+            "be soft; film nearer, or set ingest.size to %d",
+            *(source, side, size, max(side // 2 * 2, 64)),
+        )
+    if (outside := outside_share(crop, picture)) > MUCH_OUTSIDE:
+        LOG.warning(
+            "%s: %.0f %% of the head's square lie outside the picture and repeat its border: the "
+            "head or shoulders are cut off; film with more room around the head",
+            *(source, 100 * outside),
+        )
+
+
 def _write_crops(
     origin: SourceVideo,
     found: Survey,
@@ -127,11 +154,13 @@ def _resampled(
     origin: SourceVideo, found: Survey, crop: Crop, n_frames: int, size: int
 ) -> Iterator[UInt8[np.ndarray, "S S 3"]]:
     """Crops at exactly 25 fps: each source frame as often as it is the nearest one."""
+    y0, y1, x0, x1 = found.picture
+    inner = crop[0] - y0, crop[1] - y0, crop[2] - x0, crop[3] - x0
     chosen = nearest_frames(found.seconds, n_frames)
     repeats = np.bincount(chosen, minlength=len(found.seconds))
     for frame in origin.frames():
         if frame.index < len(repeats) and repeats[frame.index]:
-            image = crop_and_resize(frame.rgb(), crop, size)
+            image = crop_and_resize(frame.rgb()[y0:y1, x0:x1], inner, size)
             for _ in range(repeats[frame.index]):
                 yield image
 
@@ -145,6 +174,7 @@ def _provenance(origin: SourceVideo, found: Survey, applied: float) -> dict[str,
         "source_seconds": round(found.duration, 4),
         "source_longest_gap_seconds": round(found.longest_gap, 4),
         "source_size": [found.height, found.width],
+        "source_picture": list(found.picture),
         "face_sampled": found.sampled,
         "face_found": len(found.faces),
         "av_shift_applied_seconds": round(applied, 4),

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 
 from emotalk_core.errors import InputError
 from emotalk_core.media.progress import Progress
 from emotalk_core.media.source import SourceFrame, SourceVideo
 from emotalk_core.perception.ingest.faces import FaceFinder
-from emotalk_core.perception.ingest.framing import Box, face_box
+from emotalk_core.perception.ingest.framing import Box, Crop, face_box, picture_inside_bars
 from emotalk_core.perception.ingest.settings import IngestSettings
 from emotalk_core.perception.landmarks.topology import OUTER_EYE_CORNERS
 from emotalk_core.types.manifest import FPS
@@ -35,6 +36,8 @@ FACE_LOST_JUMP = 0.2  # 1 - correlation: with this much change a face that comes
 LONG_GAP = 0.25  # s without a new frame: the picture freezes while the sound goes on
 MAX_FRAME_STEP = 0.1  # s; a head may move far in a longer gap (very low or variable frame rate)
 
+MAX_NAMED_CUTS = 3  # a message names no more of them
+
 TWO_FACES_SHARE = 0.3  # of the sampled frames: a passer-by is no second speaker
 
 
@@ -49,6 +52,9 @@ class Survey:
         faces: box of the main face (hairline to chin) in each sampled frame that has one.
         sampled: how many frames were searched for faces.
         two_faces: in how many of them a second large face was seen.
+        cuts: number of each source frame that shows another take than the one before.
+        warnings: what is odd about the coding of sampled frames.
+        brightest: brightest value of each pixel in the sampled frames, any channel.
     """
 
     seconds: list[float] = field(default_factory=list)
@@ -57,6 +63,16 @@ class Survey:
     faces: list[Box] = field(default_factory=list)
     sampled: int = 0
     two_faces: int = 0
+    cuts: list[int] = field(default_factory=list)
+    warnings: set[str] = field(default_factory=set)
+    brightest: UInt8[np.ndarray, "H W"] = field(
+        default_factory=lambda: np.zeros((0, 0), dtype=np.uint8)
+    )
+
+    @property
+    def picture(self) -> Crop:
+        """Where the picture lies inside black bars, px of the upright source."""
+        return picture_inside_bars(self.brightest)
 
     @property
     def longest_gap(self) -> float:
@@ -81,12 +97,16 @@ def survey_source(source: SourceVideo, settings: IngestSettings) -> Survey:
     result = Survey()
     progress = Progress("survey of source frames", source.expected_frames, LOG)
     with FaceFinder() as finder:
-        for frame in _without_cuts(source, finder, settings):
+        for frame, is_cut in _with_cuts(source, finder, settings):
             progress.step()
+            if is_cut:
+                result.cuts.append(frame.index)
             result.seconds.append(frame.seconds)
             if frame.seconds >= result.sampled * settings.sample_seconds:
                 _sample(frame, finder, settings, result)
     _check(source, result, settings)
+    for warning in sorted(result.warnings):
+        LOG.warning("%s: %s", source.path, warning)
     if result.longest_gap > LONG_GAP:
         LOG.warning(
             "%s: no new frame for %.2f s: the picture freezes", source.path, result.longest_gap
@@ -98,8 +118,13 @@ def _sample(
     frame: SourceFrame, finder: FaceFinder, settings: IngestSettings, result: Survey
 ) -> None:
     """Look for faces in one frame and note what is there."""
+    result.warnings |= {frame.warning} - {""}
     image = frame.rgb()
     result.height, result.width = image.shape[:2]
+    brightest = image.max(axis=2)
+    if result.brightest.shape == brightest.shape:
+        brightest = np.maximum(brightest, result.brightest)
+    result.brightest = brightest
     result.sampled += 1
     boxes = finder.boxes(image)
     points = finder.landmarks(image, boxes[0] if boxes else None)
@@ -118,6 +143,8 @@ def _check(source: SourceVideo, found: Survey, settings: IngestSettings) -> None
             f"{settings.min_seconds:g} s of one talking head (minutes are better); "
             "give a longer clip"
         )
+    if found.cuts:
+        raise InputError(_cut_message(source, found, settings))
     missing = found.sampled - len(found.faces)
     if not found.faces or missing > settings.max_missing_share * found.sampled:
         raise InputError(
@@ -132,23 +159,46 @@ def _check(source: SourceVideo, found: Survey, settings: IngestSettings) -> None
         )
 
 
-def _without_cuts(
+def _cut_message(source: SourceVideo, found: Survey, settings: IngestSettings) -> str:
+    """Where the cuts are, and how to cut out the longest part between them."""
+    begins = [0.0] + [found.seconds[index] for index in found.cuts]
+    ends = [*begins[1:], found.duration]
+    begin, end = max(zip(begins, ends, strict=True), key=lambda part: part[1] - part[0])
+    named = [f"{found.seconds[i]:.2f} s (frame {i})" for i in found.cuts[:MAX_NAMED_CUTS]]
+    more = len(found.cuts) - len(named)
+    where = ", ".join(named) + (f" and {more} more" if more else "")
+    if end - begin < settings.min_seconds:
+        advice = f"no part without one lasts {settings.min_seconds:g} s: give another video"
+    else:
+        advice = (
+            f"its longest part without one lasts from {begin:.2f} to {end:.2f} s: cut it out with "
+            f"`ffmpeg -i {shlex.quote(str(source.path))} -ss {begin:.2f} -t {end - begin:.2f} "
+            "-crf 16 part.mp4` and give that"
+        )
+    return (
+        f"{source.path}: cut at {where}: wanted one take without cuts; {advice}, or set "
+        "ingest.refuse_cuts to false if it is none"
+    )
+
+
+def _with_cuts(
     source: SourceVideo, finder: FaceFinder, settings: IngestSettings
-) -> Iterator[SourceFrame]:
-    """Pass frames on; raise InputError at a cut, naming its second."""
+) -> Iterator[tuple[SourceFrame, bool]]:
+    """Every frame, and whether it begins another take."""
     changes: deque[float] = deque(maxlen=JUMP_MEMORY)
     before: SourceFrame | None = None
     small: Float32[np.ndarray, "48 48"] | None = None
     for frame in source.frames():
-        now = frame.thumbnail()
+        now, is_cut = frame.thumbnail(), False
         if before is not None and small is not None:
             change = picture_change(small, now)
             usual = float(np.median(changes)) if changes else 0.0
             if settings.refuse_cuts and change > max(JUMP_FLOOR, JUMP_FACTOR * usual):
-                _refuse_cut(source, finder, before, frame, change)
-            changes.append(change)
+                is_cut = _is_cut(finder, before, frame, change)
+            if not is_cut:
+                changes.append(change)
         before, small = frame, now
-        yield frame
+        yield frame, is_cut
 
 
 def picture_change(a: Float32[np.ndarray, "48 48"], b: Float32[np.ndarray, "48 48"]) -> float:
@@ -159,27 +209,15 @@ def picture_change(a: Float32[np.ndarray, "48 48"], b: Float32[np.ndarray, "48 4
     return float(abs(a.mean() - b.mean())) if flat else 1.0 - float((x * y).sum()) / norm
 
 
-def _refuse_cut(
-    source: SourceVideo,
-    finder: FaceFinder,
-    before: SourceFrame,
-    after: SourceFrame,
-    change: float,
-) -> None:
-    """Raise InputError when a large change of the picture is a cut and no gesture."""
+def _is_cut(finder: FaceFinder, before: SourceFrame, after: SourceFrame, change: float) -> bool:
+    """Whether a large change of the picture is a cut and no gesture."""
     step = _head_step(finder, before, after)
     LOG.debug("change %.3f, head step %.2f at %.2f s", change, step, after.seconds)
     gap = after.seconds - before.seconds
     lost = bool(np.isinf(step))
     allowed = HEAD_JUMP * max(gap * FPS, 1.0)
     jumped = change > FACE_LOST_JUMP if lost else step > allowed and gap <= MAX_FRAME_STEP
-    if change > SCENE_JUMP or jumped:
-        raise InputError(
-            f"{source.path}: cut at {after.seconds:.2f} s (frame {after.index}): wanted one "
-            "take without cuts; give the part before or after it, for example with "
-            f"`ffmpeg -i video -ss {after.seconds:.2f} part.mp4`, or set ingest.refuse_cuts to "
-            "false if it is none"
-        )
+    return change > SCENE_JUMP or jumped
 
 
 def _head_step(finder: FaceFinder, before: SourceFrame, after: SourceFrame) -> float:

@@ -97,16 +97,16 @@ def usable(detector: str) -> str:
 
 
 def principal_point(facts: Manifest) -> tuple[float, float]:
-    """Where the source's optical axis meets the cropped frame, px: the middle of the source.
+    """Where the source's optical axis meets the cropped frame, px: the middle of its picture.
 
     A head that was cut out of the side of a picture was seen from the side; taking the crop's own
     middle would turn it by the angle.
     """
-    size = facts.provenance.get("source_size")
-    if size is None:
+    picture = facts.provenance.get("source_picture")
+    if picture is None:
         return facts.width / 2, facts.height / 2
     y0, y1, x0, x1 = facts.crop
-    y, x = size[0] / 2 - y0, size[1] / 2 - x0
+    y, x = (picture[0] + picture[1]) / 2 - y0, (picture[2] + picture[3]) / 2 - x0
     return x * facts.width / (x1 - x0), y * facts.height / (y1 - y0)
 
 

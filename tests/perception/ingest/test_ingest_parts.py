@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from emotalk_core.errors import InputError
 from emotalk_core.perception.ingest.faces import overlap
-from emotalk_core.perception.ingest.framing import Box, crop_and_resize, square_crop
+from emotalk_core.perception.ingest.framing import (
+    Box,
+    crop_and_resize,
+    head_crop,
+    outside_share,
+    picture_inside_bars,
+    square_crop,
+)
 from emotalk_core.perception.ingest.sound import check_sound, shift_and_fit
 from emotalk_core.perception.ingest.survey import picture_change
 from emotalk_core.perception.ingest.timing import nearest_frames, sample_count
@@ -39,6 +46,28 @@ def test_a_small_picture_is_cropped_tighter_before_it_is_padded() -> None:
     y0, y1, _, _ = square_crop([box(150, 200, 190)] * 3, 300, 400, 0.58)
     assert y1 - y0 == 300  # 190 / 0.58 = 328 would need padding; 190 / 300 = 0.63 is near enough
     assert (y0, y1) == (0, 300)
+
+
+def test_black_bars_are_no_picture_and_a_black_room_is() -> None:
+    rng = np.random.default_rng(0)
+    barred = rng.integers(0, 20, (180, 320), dtype=np.uint8)
+    barred[30:150, 100:220] = rng.integers(0, 256, (120, 120))
+    barred[5:12, 8:14] = 255  # a small logo in a bar
+    assert picture_inside_bars(barred) == (32, 148, 102, 218)
+    assert picture_inside_bars(barred[30:150]) == (0, 120, 102, 218)
+    room = np.zeros((180, 320), dtype=np.uint8)
+    y, x = np.mgrid[:180, :320]
+    room[(y - 90) ** 2 + 1.5 * (x - 160) ** 2 < 60**2] = 180  # a face in the dark
+    room[150:, 90:230] = 120  # and shoulders
+    assert picture_inside_bars(room) == (0, 180, 0, 320)
+    assert picture_inside_bars(np.zeros((9, 9), dtype=np.uint8)) == (0, 9, 0, 9)
+
+
+def test_bars_are_left_out_of_the_crop() -> None:
+    faces = [box(150, 500, 190)] * 3
+    assert head_crop(faces, (0, 300, 300, 700), 0.58) == (0, 300, 350, 650)
+    assert outside_share((0, 300, 350, 650), (0, 300, 300, 700)) == 0
+    assert outside_share((-30, 270, 350, 650), (0, 300, 300, 700)) == pytest.approx(0.1)
 
 
 def test_head_motion_widens_the_crop() -> None:

@@ -130,6 +130,47 @@ def test_variable_rate_odd_size_stereo_and_a_strange_path(tmp_path: Path) -> Non
     assert np.mean([step[k - 1] > 0 for k in changed]) > 0.9
 
 
+def test_black_bars_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def barred(index: int) -> np.ndarray:
+        return np.pad(face_frame(index, 180, 180, zoom=1.7), ((0, 0), (70, 70), (0, 0)))
+
+    source = write_clip(tmp_path / "a.mp4", (barred(i) for i in range(80)), babble(3.2))
+    with caplog.at_level("INFO"):
+        facts = ingest(source, tmp_path, replace(SETTINGS, size=256))
+    assert "black bars are left out" in caplog.text
+    assert "px in the source and is enlarged to 256" in caplog.text
+    assert facts.crop[2] >= 70 and facts.crop[3] <= 250
+    assert facts.provenance["source_picture"] == [0, 180, 72, 248]
+    frame = read_video(tmp_path / "video.mkv", [40])[0]
+    assert frame.max(axis=2).min(axis=0).max() > 0 and frame[:, :3].mean() > 40
+
+
+def test_odd_codings_are_warned_of(
+    plain: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hdr, combed = tmp_path / "hdr.mp4", tmp_path / "combed.mp4"
+    hlg = ("-vf", "setparams=color_trc=arib-std-b67", "-pix_fmt", "yuv420p10le")
+    ffmpeg("-i", str(plain), *hlg, str(hdr))
+    ffmpeg("-i", str(plain), "-vf", "setfield=tff", "-flags", "+ildct+ilme", str(combed))
+    assert ingest(hdr, tmp_path / "h").n_frames == ingest(combed, tmp_path / "c").n_frames == 80
+    assert "hdr.mp4: high dynamic range" in caplog.text
+    assert "combed.mp4: interlaced" in caplog.text
+
+
+def test_the_longest_part_between_cuts_is_named(tmp_path: Path) -> None:
+    takes = [face_frame(i) if i < 20 or i >= 120 else 255 - face_frame(i) for i in range(150)]
+    source = write_clip(tmp_path / "my clip.mp4", takes, babble(6))
+    with pytest.raises(InputError, match=r"cut at 0\.80 s \(frame 20\), 4\.80 s") as refusal:
+        ingest(source, tmp_path)
+    assert f"ffmpeg -i '{source}' -ss 0.80 -t 4.00 " in str(refusal.value)
+    source = write_clip(tmp_path / "b.mp4", takes[90:], babble(2.4))
+    with pytest.raises(InputError, match=r"lasts 2\.40 s"):
+        ingest(source, tmp_path)
+    source = write_clip(tmp_path / "c.mp4", takes[70:], babble(3.2))
+    with pytest.raises(InputError, match="no part without one lasts 3 s: give another video"):
+        ingest(source, tmp_path)
+
+
 def test_a_short_loss_of_the_face_is_allowed(tmp_path: Path) -> None:
     frames = [face_frame(i) for i in range(100)]
     for i in range(40, 46):

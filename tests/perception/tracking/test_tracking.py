@@ -252,10 +252,12 @@ def test_without_its_weight_file_a_detector_is_replaced_or_refused(
 
 
 def test_principal_point_is_the_middle_of_the_source() -> None:
-    whole = {"source_size": [400, 600]}
+    whole = {"source_picture": [0, 400, 0, 600]}
     crop = (50, 250, 300, 500)
     facts = Manifest("a", "a.mp4", "0", 100, 100, 80, 51200, crop, 0.0, 0.0, 72, provenance=whole)
     assert principal_point(facts) == (0.0, 75.0)
+    barred = dataclasses.replace(facts, provenance={"source_picture": [0, 400, 100, 600]})
+    assert principal_point(barred) == (25.0, 75.0)
     bare = dataclasses.replace(facts, provenance={})
     assert principal_point(bare) == (50.0, 50.0)
 
