@@ -13,13 +13,16 @@ from emotalk_core.evaluation.quality.checks import (
     QualitySettings,
     clipped_share,
     motion_share,
+    mouth_seen,
     running_median,
     runs,
 )
 from emotalk_core.evaluation.quality.stage import check_quality
 from emotalk_core.media.tables import read_arrays, write_arrays
 from emotalk_core.media.video import read_video, write_video
+from emotalk_core.types.lip_points import OUTER_LIPS
 from emotalk_core.types.manifest import FPS, SAMPLE_RATE
+from emotalk_core.types.regions import LABEL
 
 from .conftest import N_FRAMES, TinySubject
 
@@ -98,6 +101,31 @@ def test_planted_faults_are_found_where_they_are(tiny: TinySubject) -> None:
     assert where["no_face"] == [[80, 81]]
     assert report["refused"] == [{"first": 80, "last": 81, "why": "turned away"}]
     assert report["refused_share"] == pytest.approx(2 / N_FRAMES, abs=1e-4)
+
+
+def test_a_covered_mouth_is_seen_by_its_labels() -> None:
+    points = np.zeros((478, 2), np.float32)
+    turn = np.linspace(0, 2 * np.pi, len(OUTER_LIPS), endpoint=False)
+    points[list(OUTER_LIPS)] = 32 + 10 * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    labels = np.full((64, 64), LABEL["skin"], np.uint8)
+    assert mouth_seen(labels, points) == 0
+    labels[:, :32] = LABEL["lips"]
+    assert mouth_seen(labels, points) == pytest.approx(0.5, abs=0.03)
+    labels[:, 32:] = LABEL["teeth"]
+    assert mouth_seen(labels, points) == pytest.approx(1)
+    assert mouth_seen(labels, points - 100) == 1
+
+
+def test_dark_frames_and_covered_mouths_are_named(tiny: TinySubject) -> None:
+    frames, labels = read_video(tiny["video"]), read_video(tiny["regions"])
+    frames[20:24] = frames[20:24] // 8
+    labels[:, 24:40] = np.where(labels[:, 24:40] == LABEL["skin"], LABEL["lips"], labels[:, 24:40])
+    labels[40:45] = np.where(labels[40:45] == LABEL["lips"], LABEL["skin"], labels[40:45])
+    write_video(tiny["video"], frames)
+    write_video(tiny["regions"], labels)
+    report = check(tiny)
+    assert report["checks"]["exposure"]["runs"] == [[20, 23]]
+    assert report["checks"]["mouth_hidden"]["runs"] == [[40, 44]]
 
 
 def test_too_many_bad_frames_are_refused_with_cause_and_next_step(tiny: TinySubject) -> None:

@@ -12,7 +12,10 @@ from jaxtyping import Bool, Float, Float32, UInt8
 from emotalk_core.evaluation.frames import head_masks
 from emotalk_core.evaluation.metrics.sharpness import laplacian_energy
 from emotalk_core.media.video import VideoReader
+from emotalk_core.perception.regions.filters import polygon
+from emotalk_core.types.lip_points import OUTER_LIPS
 from emotalk_core.types.manifest import FPS, SAMPLE_RATE
+from emotalk_core.types.regions import MOUTH, region_mask
 
 NEIGHBOURS = 7  # frames of the running median that a jump is measured against
 CLIPPED_LEVEL = 0.999  # of full scale
@@ -28,6 +31,10 @@ class QualitySettings:
         blur_share: Laplacian energy of the head below this share of the clip's median is blur.
         max_area_jump: relative change of the head's area against its neighbours.
         max_motion_share: of the frame's height that the face moves between two frames (a cut).
+        min_brightness: mean grey level of the head (0..255); below it is too dark.
+        max_brightness: the same; above it is overexposed.
+        mouth_share: lips and mouth that are seen inside the lips' landmarks; below this share of
+            the clip's median something covers them (.4 behind a hand, never below .8 without).
         max_clipped_share: of a frame's sound samples at full scale.
         sheet_frames: columns of the contact sheet.
     """
@@ -37,6 +44,9 @@ class QualitySettings:
     blur_share: float = 0.3
     max_area_jump: float = 0.08
     max_motion_share: float = 0.12
+    min_brightness: float = 40.0
+    max_brightness: float = 215.0
+    mouth_share: float = 0.6
     max_clipped_share: float = 0.01
     sheet_frames: int = 6
 
@@ -49,25 +59,37 @@ class PictureFacts:
         sharpness: [T] Laplacian energy inside the head, grey levels squared (nan without a head).
         head_area: [T] share of the frame that is head.
         brightness: [T] mean grey level of the head (nan without one).
+        mouth_seen: [T] share of the lips' outline that is labelled lips or mouth.
     """
 
     sharpness: Float[np.ndarray, " T"]
     head_area: Float[np.ndarray, " T"]
     brightness: Float[np.ndarray, " T"]
+    mouth_seen: Float[np.ndarray, " T"]
 
 
-def picture_facts(video: VideoReader, regions: VideoReader) -> PictureFacts:
+def picture_facts(
+    video: VideoReader, regions: VideoReader, landmarks: Float32[np.ndarray, "T 478 2"]
+) -> PictureFacts:
     """One pass over frames and labels."""
     facts = []
-    for frame, labels in zip(video, regions, strict=True):
+    for frame, labels, points in zip(video, regions, landmarks, strict=True):
+        seen = mouth_seen(labels, points)
         _, inner, _ = head_masks(labels)
         if not inner.any():
-            facts.append((np.nan, 0.0, np.nan))
+            facts.append((np.nan, 0.0, np.nan, seen))
             continue
         grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-        facts.append((laplacian_energy(frame, inner), inner.mean(), grey[inner].mean()))
-    table = np.array(facts, dtype=np.float64)
-    return PictureFacts(table[:, 0], table[:, 1], table[:, 2])
+        facts.append((laplacian_energy(frame, inner), inner.mean(), grey[inner].mean(), seen))
+    return PictureFacts(*np.array(facts, dtype=np.float64).T)
+
+
+def mouth_seen(labels: UInt8[np.ndarray, "H W"], landmarks: Float32[np.ndarray, "478 2"]) -> float:
+    """Share of the lips' outline that is labelled lips or mouth; 1 where it is out of sight."""
+    height, width = labels.shape
+    outline = polygon(landmarks[list(OUTER_LIPS)].astype(np.float64), (height, width))
+    area = float(outline.sum())
+    return float(outline[region_mask(labels, ("lips", *MOUTH))].sum()) / area if area else 1.0
 
 
 def running_median(values: Float[np.ndarray, " T"]) -> Float[np.ndarray, " T"]:
@@ -108,6 +130,9 @@ def flags(
         "no_head_mask": facts.head_area == 0,
         "blur": facts.sharpness < settings.blur_share * np.nanmedian(facts.sharpness),
         "reprojection": track["reprojection_error"] > settings.max_reprojection_share * height,
+        "exposure": (facts.brightness < settings.min_brightness)
+        | (facts.brightness > settings.max_brightness),
+        "mouth_hidden": facts.mouth_seen < settings.mouth_share * np.median(facts.mouth_seen),
         "mask_jump": np.abs(facts.head_area / area - 1) > settings.max_area_jump,
         "cut": motion_share(track["landmarks"], height) > settings.max_motion_share,
         "silence": silence.astype(bool),

@@ -38,6 +38,8 @@ ADVICE = {
     "no_head_mask": "no head region was segmented",
     "blur": "motion blur or loss of focus",
     "reprojection": "tracked landmarks lie far from detected ones",
+    "exposure": "the head is very dark or overexposed",
+    "mouth_hidden": "something covers the mouth",
     "mask_jump": "the head region changes size suddenly",
     "cut": "the face jumps: a cut in the clip",
     "silence": "nobody speaks (not a fault)",
@@ -111,6 +113,7 @@ def summary(
             "sharpness": _numbers(facts.sharpness),
             "head_area": _numbers(facts.head_area),
             "brightness": _numbers(facts.brightness),
+            "mouth_seen": _numbers(facts.mouth_seen),
             "reprojection_error_px": _numbers(track["reprojection_error"].astype(np.float64)),
             "lip_opening": _numbers(track["lip_opening"].astype(np.float64)),
         },
@@ -150,7 +153,10 @@ def contact_sheet(
     for index in chosen:
         wrong = [c for c in faults if failed[c][index]]
         names.append(f"frame {index}" + (f": {', '.join(wrong)}" if wrong else ""))
-    title = f"{manifest.subject}: {manifest.n_frames} frames, {manifest.n_frames / FPS:.1f} s"
+    found = [f"{c.replace('_', ' ')} {int(failed[c].sum())}" for c in faults if failed[c].any()]
+    title = f"{manifest.subject}: {manifest.n_frames} frames, {manifest.n_frames / FPS:.1f} s; " + (
+        f"frames with faults: {', '.join(found)}" if found else "no fault found"
+    )
     return grid(rows, ("frame", "regions", "head alpha", "normals", "torso"), names, title)
 
 
@@ -201,7 +207,7 @@ def check_quality(
     samples = read_audio(audio) if audio is not None else np.zeros(0, dtype=np.float32)
     clipped = clipped_share(samples, total)
     with VideoReader(video) as frames, VideoReader(regions) as labels:
-        facts = picture_facts(frames, labels)
+        facts = picture_facts(frames, labels, arrays["landmarks"])
     failed = flags(facts, arrays, sound["silence"], clipped, facts_of.height, settings)
     extractor = str(sound["extractor"])
     report = summary(facts_of, facts, failed, arrays, extractor, settings, chosen)
