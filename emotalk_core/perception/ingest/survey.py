@@ -149,8 +149,9 @@ def _check(source: SourceVideo, found: Survey, settings: IngestSettings) -> None
     if not found.faces or missing > settings.max_missing_share * found.sampled:
         raise InputError(
             f"{source.path}: no face in {missing} of {found.sampled} sampled frames: at most "
-            f"{settings.max_missing_share:.0%} may lack one; give a video that shows one face "
-            "from the front all the time (or raise ingest.max_missing_share)"
+            f"{settings.max_missing_share:.0%} may lack one; give a video that shows one face, "
+            "a tenth of the picture high or more, from the front all the time (or raise "
+            "ingest.max_missing_share)"
         )
     if found.two_faces > TWO_FACES_SHARE * found.sampled:
         raise InputError(
