@@ -67,6 +67,19 @@ def test_smooth_around_the_circle():
     assert bends.max() < 0.1 * steps.max()  # no corner: neighbouring steps are alike
 
 
+def test_unhappy_archetypes_hardly_bend_the_mouth():
+    """Frowns above 0.6 made lips harder to find again and no reader surer (docs/emotion.md)."""
+    circle = packaged_circle()
+    frowns = [i for i, name in enumerate(circle.channels) if name.startswith("mouthFrown")]
+    raised = circle.channels.index("mouthRaise")
+    unhappy = [
+        i for i, name in enumerate(circle.names) if name in ("anger", "disgust", "sad", "gloomy")
+    ]
+    assert len(frowns) == 2 and len(unhappy) == 4
+    assert circle.weights[np.ix_(unhappy, frowns)].max() <= 0.6
+    assert np.abs(circle.weights[unhappy, raised]).max() <= 0.3
+
+
 def test_left_and_right_alike_except_contempt():
     circle = packaged_circle()
     left = [i for i, c in enumerate(circle.channels) if c.endswith("Left")]
