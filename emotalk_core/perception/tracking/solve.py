@@ -17,9 +17,10 @@ from emotalk_core.perception.tracking import shape as shapes
 from emotalk_core.perception.tracking.axes import Looks, axes_reader
 from emotalk_core.perception.tracking.clip import ClipLandmarks
 from emotalk_core.perception.tracking.detector_model import DetectorModel, detector_model
-from emotalk_core.perception.tracking.expression import from_rest, solve_expression
+from emotalk_core.perception.tracking.expression import Evidence, from_rest, solve_expression
 from emotalk_core.perception.tracking.path import Centre, HeadPath, project, to_camera, unproject
 from emotalk_core.perception.tracking.settings import TrackingSettings
+from emotalk_core.perception.tracking.skin import Watch, skin_evidence
 from emotalk_core.types.camera import CameraPath
 from emotalk_core.types.manifest import FPS
 
@@ -53,6 +54,7 @@ def solve_head(
     centre: Centre | None = None,
     model: DetectorModel | None = None,
     looks: Looks | None = None,
+    watch: Watch | None = None,
 ) -> HeadTrack:
     """Fit poses, focal length, the person's neutral face and expression to a clip's landmarks.
 
@@ -64,6 +66,7 @@ def solve_head(
         centre: principal point, px; default: the middle of the frame.
         model: of the detector; default: the packaged one of `settings.detector`.
         looks: pictures that tell the person's axes better than landmarks do; default: none.
+        watch: tells how the skin moved, for the expression; default: landmarks alone.
 
     Raises:
         NumericalError: the fit ended in NaN or with the head behind the camera.
@@ -80,46 +83,89 @@ def solve_head(
         )
         person, rotations = bundle.solve_person(seen, clip.valid, rotations, model, axes)
     rotations = bundle.steady_rotations(rotations, clip.valid, settings.pose_smoothing)
-    model, shape = person.model, person.shape
-    expression = solve_expression(
-        bundle.motion_of(seen, shape, rotations, model),
-        clip.valid.astype(np.float64),
-        model,
-        settings.expression_smoothing,
-        settings.expression_ridge,
-    )
-    expression, rest = from_rest(expression, model.names)
-    shape = shape + np.tensordot(rest, model.expression, axes=1)
-    observed, chosen = clip.points[..., :2], model.chosen
-    shapes_seen = (
-        shape + model.pose_error(rotations) + np.tensordot(expression, model.expression, axes=1)
-    )
-    path = bundle.solve_shifts(
-        rotations,
-        shapes_seen[:, chosen],
-        observed[:, chosen],
-        clip.valid,
-        focal,
-        centre,
-        settings.pose_smoothing,
-    )
-    error = np.linalg.norm(project(to_camera(path, shapes_seen), focal, centre) - observed, axis=-1)
-    neutral = shape - np.stack([*np.zeros((2, tp.N_LANDMARKS)), model.depth_error], axis=1)
-    world = _back_project(path, observed, neutral, expression)
+    solve = _Solve(clip, seen, person, rotations, focal, centre, settings)
+    raw = solve.coefficients()
+    placed = solve.place(raw)
+    if watch is not None:
+        cameras = _cameras(placed.path, width, height)
+        motion = watch(cameras, placed.neutral, clip.valid)
+        placed = solve.place(solve.coefficients(skin_evidence(motion, raw)))
+    path, neutral, observed = placed.path, placed.neutral, clip.points[..., :2]
+    drawn = project(to_camera(path, placed.shapes), focal, centre)
+    world = _back_project(path, observed, neutral, placed.expression)
     eye = float(shapes.eye_distances(neutral[None])[0])
     return HeadTrack(
         cameras=_cameras(path, width, height),
         landmarks=observed,
         landmarks_world=world,
         neutral=neutral,
-        expression=expression,
+        expression=placed.expression,
         expression_names=model.names,
         lip_opening=shapes.opening(world, ((tp.UPPER_INNER_LIP, tp.LOWER_INNER_LIP),)) / eye,
         eye_opening=shapes.opening(world, tp.UPPER_LOWER_LIDS) / eye,
-        reprojection_error=error.mean(axis=1),
+        reprojection_error=np.linalg.norm(drawn - observed, axis=-1).mean(axis=1),
         valid=clip.valid,
         reasons=clip.reasons,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Placed:
+    """Coefficients counted from rest, with the face and the poses that belong to them.
+
+    Attributes:
+        expression: of every frame. neutral: points at rest, without the detector's depth errors.
+        shapes: points as the detector would see them. path: of the head.
+    """
+
+    expression: Float[np.ndarray, "T 52"]
+    neutral: Float[np.ndarray, "478 3"]
+    shapes: Float[np.ndarray, "T 478 3"]
+    path: HeadPath
+
+
+@dataclasses.dataclass(frozen=True)
+class _Solve:
+    """A clip whose person and rotations are known."""
+
+    clip: ClipLandmarks
+    seen: Float[np.ndarray, "T 478 3"]
+    person: bundle.Person
+    rotations: Float[np.ndarray, "T 3 3"]
+    focal: float
+    centre: Centre
+    settings: TrackingSettings
+
+    def coefficients(self, more: Evidence | None = None) -> Float[np.ndarray, "T 52"]:
+        """Against the person's median face."""
+        model, shape = self.person.model, self.person.shape
+        return solve_expression(
+            bundle.motion_of(self.seen, shape, self.rotations, model),
+            self.clip.valid.astype(np.float64),
+            model,
+            self.settings.expression_smoothing,
+            self.settings.expression_ridge,
+            more,
+        )
+
+    def place(self, coefficients: Float[np.ndarray, "T 52"]) -> _Placed:
+        """Rest taken off, and where the head is."""
+        model = self.person.model
+        expression, rest = from_rest(coefficients, model.names)
+        shape = self.person.shape + np.tensordot(rest, model.expression, axes=1)
+        motion = np.tensordot(expression, model.expression, axes=1)
+        seen, chosen = shape + model.pose_error(self.rotations) + motion, model.chosen
+        path = bundle.solve_shifts(
+            self.rotations,
+            seen[:, chosen],
+            self.clip.points[:, chosen, :2],
+            self.clip.valid,
+            self.focal,
+            self.centre,
+            self.settings.pose_smoothing,
+        )
+        neutral = shape - np.stack([*np.zeros((2, tp.N_LANDMARKS)), model.depth_error], axis=1)
+        return _Placed(expression, neutral, seen, path)
 
 
 def metric_clip(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from emotalk_core.perception.tracking.axes import DETECTORS, LOOKS, Looks, part_
 from emotalk_core.perception.tracking.clip import ClipLandmarks, detect_clip, refuse_bad_clip
 from emotalk_core.perception.tracking.settings import TrackingSettings
 from emotalk_core.perception.tracking.shape import spread_frames
+from emotalk_core.perception.tracking.skin import watch_skin
 from emotalk_core.perception.tracking.solve import HeadTrack, solve_head
 from emotalk_core.types.manifest import Manifest
 from emotalk_core.weights import find_weights, weight_files
@@ -60,7 +62,13 @@ def track_head(
         refuse_bad_clip(clip, settings.max_invalid_share)
         looks = look_at(video, clip) if settings.detector in DETECTORS else None
         head = solve_head(
-            clip, facts.width, facts.height, settings, principal_point(facts), looks=looks
+            clip,
+            facts.width,
+            facts.height,
+            settings,
+            principal_point(facts),
+            looks=looks,
+            watch=partial(watch_skin, partial(VideoReader, video)),
         )
     logger.info("tracking: %s", describe(_summary(head)))
     write_cameras(cameras, head.cameras)
