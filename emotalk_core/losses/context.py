@@ -49,6 +49,7 @@ class LossContext:
         normal_residuals: Delta n of the face's Gaussians.
         offsets: deformations of this frame.
         landmarks: motion of mesh points.
+        taught: the same for sound that nobody tracked; the target is the teachers' mean.
         sync: a run of frames; None in the steps that look at none.
         backend, threads: how kernels run.
     """
@@ -65,6 +66,7 @@ class LossContext:
     normal_residuals: Float[Tensor, "N 3"] | None = None
     offsets: tuple[GaussianOffsets, ...] = ()
     landmarks: LandmarkMotion | None = None
+    taught: LandmarkMotion | None = None
     sync: SyncRun | None = None
     backend: str = "auto"
     threads: int = 1

@@ -24,6 +24,7 @@ LOSSES = Registry(
         "normal_residual": "emotalk_core.losses.normal_residual:squared_residual",
         "alpha": "emotalk_core.losses.alpha:alpha_l1",
         "landmark": "emotalk_core.losses.landmark:landmark_motion",
+        "taught": "emotalk_core.losses.taught:taught_motion",
         "offset": "emotalk_core.losses.offset:mean_offset",
         "sync": "emotalk_core.losses.sync:sync_distance",
     },

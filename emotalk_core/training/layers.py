@@ -33,10 +33,13 @@ from emotalk_core.training.sync_drawing import draw_run
 from emotalk_core.training.sync_judges import LandmarkJudge, PictureJudge
 from emotalk_core.training.sync_runs import SyncPick, SyncSource, lip_points, run_conditions
 from emotalk_core.training.targets import TargetReader
+from emotalk_core.training.teachers import Teachers, mixed_conditions
 
 EXPRESSIVE_WEIGHT = 4.0  # of lip, lid and brow points in the landmark loss (study)
 MOUTH_GAIN = 6.0  # the open mouth covers about a sixth of the rectangle that the mean goes over
 JAW_BLEND = 0.12  # of the lips' width below the lip line, over which the jaw takes over
+LESSON = 24  # mixed sounds a step of the warm start, beside its tracked frames
+SHORT_LESSON = 4  # the same in a step that draws, which would else take much longer
 CALM_STRIDE = 4  # of the other mesh points every fourth keeps the cheeks and the brow in place
 
 
@@ -86,6 +89,7 @@ class Scene:
         use_emotion: whether (valence, arousal) is given to the model.
         sync: what the sync loss needs, None where no stage of the method has one.
         inside: colour of the inside of the mouth, RGB 0..255, behind the lips of drawn runs.
+        frames: training frames whose sound is mixed for what teachers say.
     """
 
     clip: Clip
@@ -95,6 +99,7 @@ class Scene:
     device: torch.device
     sync: SyncSource | None = None
     inside: Float32[np.ndarray, " 3"] | None = None
+    frames: Int[np.ndarray, " F"] | None = None
 
     def condition(self, sample: Sample) -> FrameCondition:
         """Inputs of a sample: a bank image keeps its frame's sound and action units."""
@@ -187,11 +192,15 @@ class MouthLayer:
 class FaceLayer:
     """The face over the true inside of the mouth and the torso."""
 
-    def __init__(self, model: FaceModel, scene: Scene) -> None:
+    def __init__(self, model: FaceModel, scene: Scene, teachers: Teachers | None = None) -> None:
+        """With teachers the module holds them too; the checkpoint has the face alone."""
         self.module: nn.Module = model
         self.gaussians = model.gaussians
         self.prefix = ""
-        self._model, self._scene = model, scene
+        self._model, self._scene, self._teachers = model, scene, teachers
+        if teachers is not None:
+            self.module = nn.ModuleDict({"face": model, "teachers": teachers})
+            self.prefix = "face."
         expressive = set(LIPS + EYES + BROWS)
         self._chosen = np.array(sorted(expressive | set(range(0, N_SURFACE, CALM_STRIDE))))
         weights = [EXPRESSIVE_WEIGHT if point in expressive else 1.0 for point in self._chosen]
@@ -212,6 +221,7 @@ class FaceLayer:
             offsets, crop_camera(camera, crop), behind, target.normals is not None, probe
         )
         motion = self._motion([sample]) if "landmark" in phase.weights else None
+        taught = self._lesson(SHORT_LESSON) if "taught" in phase.weights else None
         context = LossContext(
             image=drawn.rgb,
             target=target.image,
@@ -225,6 +235,7 @@ class FaceLayer:
             normal_residuals=model.gaussians["normal_residuals"],
             offsets=_offset_list(offsets),
             landmarks=motion,
+            taught=taught,
             backend=model.compute.backend,
             threads=model.compute.threads,
         )
@@ -232,7 +243,10 @@ class FaceLayer:
 
     def batch(self, phase: Phase, samples: Sequence[Sample]) -> Step:
         """Predicted and tracked mesh motion of several frames or images."""
-        return Step(LossContext(landmarks=self._motion(samples)))
+        if "teachers" in phase.data.trains:
+            return Step(LossContext(landmarks=self._teachers_motion(samples)))
+        taught = self._lesson(LESSON) if "taught" in phase.weights else None
+        return Step(LossContext(landmarks=self._motion(samples), taught=taught))
 
     def sync_run(self, phase: Phase, seed: int, step: int) -> SyncRun | None:
         """Lips as the branches move them, of the subject's own sound or of synthesized speech."""
@@ -310,18 +324,48 @@ class FaceLayer:
         """Of the branch that trains: the face branch, or with an emotion bank what emotion adds."""
         if self._scene.bank is not None:
             return self._emotion_motion(samples, self._scene.bank)
-        frames = np.array([sample.frame for sample in samples])
-        clip, model = self._scene.clip, self._model
-        conditions = [self._scene.condition(Sample(int(frame))) for frame in frames]
-        emotions = [c.emotion for c in conditions if c.emotion is not None]
-        codes = model.codes(
-            torch.stack([c.audio for c in conditions]),
-            torch.stack([c.action_units for c in conditions]),
-            torch.stack(emotions) if emotions else None,
+        _, codes = self._inputs(self._tracked(samples))
+        return self._beside_truth(self._model.branch.motion(self._points, codes), samples)
+
+    def _teachers_motion(self, samples: Sequence[Sample]) -> LandmarkMotion:
+        """Of every teacher, one after another."""
+        assert self._teachers is not None  # prepare makes them for every phase that trains them
+        audio, codes = self._inputs(self._tracked(samples))
+        said = self._teachers(self._points, audio, codes)
+        return self._beside_truth(said.flatten(0, 1), list(samples) * len(said))
+
+    def _lesson(self, count: int) -> LandmarkMotion:
+        """Of mixed sounds, beside the teachers' mean."""
+        scene = self._scene
+        assert self._teachers is not None and scene.frames is not None  # as above
+        mixed = mixed_conditions(scene.frames, count, lambda i: scene.condition(Sample(i)))
+        audio, codes = self._inputs(mixed)
+        said = self._teachers.mean(self._points, audio, codes)
+        predicted, target = (
+            motion[..., :2] / scene.clip.eye_distance
+            for motion in (self._model.branch.motion(self._points, codes), said)
         )
-        predicted = model.branch.motion(self._points, codes)[..., :2] / clip.eye_distance
-        target = torch.from_numpy(clip.motion[np.ix_(frames, self._chosen)]).to(self._points.device)
-        return LandmarkMotion(predicted=predicted, target=target, weight=self._point_weight)
+        return LandmarkMotion(predicted, target, self._point_weight)
+
+    def _tracked(self, samples: Sequence[Sample]) -> list[FrameCondition]:
+        return [self._scene.condition(Sample(sample.frame)) for sample in samples]
+
+    def _inputs(
+        self, conditions: Sequence[FrameCondition]
+    ) -> tuple[Float[Tensor, "B 8 W D"], dict[str, Tensor]]:
+        """Sound windows, and the model's codes of all that drives the branch."""
+        audio = torch.stack([c.audio for c in conditions])
+        units = torch.stack([c.action_units for c in conditions])
+        emotions = [c.emotion for c in conditions if c.emotion is not None]
+        return audio, self._model.codes(audio, units, torch.stack(emotions) if emotions else None)
+
+    def _beside_truth(
+        self, motion: Float[Tensor, "B L 3"], samples: Sequence[Sample]
+    ) -> LandmarkMotion:
+        """Motion in metres beside what was tracked in those frames."""
+        clip, frames = self._scene.clip, np.array([sample.frame for sample in samples])
+        target = torch.from_numpy(clip.motion[np.ix_(frames, self._chosen)]).to(motion.device)
+        return LandmarkMotion(motion[..., :2] / clip.eye_distance, target, self._point_weight)
 
     def _emotion_motion(self, samples: Sequence[Sample], bank: Bank) -> LandmarkMotion:
         """What emotion adds to the mesh beside what the bank's generator moved, camera axes.
@@ -402,6 +446,8 @@ def parameter_groups(module: nn.Module) -> dict[str, list[str]]:
 def _groups_of(name: str) -> Sequence[str]:
     if name.startswith("mouth."):  # of the whole avatar
         return ("mouth",)
+    if name.startswith("teachers."):
+        return ("teachers",)
     name = name.removeprefix("face.")
     if name.startswith("gaussians."):
         appearance = name.endswith((".opacities", ".sh_dc", ".sh_rest"))

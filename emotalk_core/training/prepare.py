@@ -29,6 +29,7 @@ from emotalk_core.training.stages import Phase, load_stages, plan_phases
 from emotalk_core.training.sync_judges import LANDMARKS, open_judge
 from emotalk_core.training.sync_runs import SyncSource, read_sync_source
 from emotalk_core.training.targets import HEAD_ALPHA, TargetReader, inside_mouth, mouth_colour
+from emotalk_core.training.teachers import Teachers
 from emotalk_core.types.manifest import FPS
 from emotalk_core.types.regions import MOUTH, region_mask
 
@@ -46,6 +47,7 @@ SMALLEST_MOUTH = 2e-4  # share of the frame (13 px at 256): a smaller mouth is c
 EMPTY_LIMIT = 0.3  # share of training frames that may lack a head mask
 MOUTH_VIEWS = 40  # frames whose open mouths give the colour behind the lips of drawn runs
 SMALLEST_ERROR = 1e-10  # 100 dB: equal pictures
+TEACHERS_SEED = 1_000_003  # added to the job's, so that no teacher starts as the branch does
 HAIR_VIEWS = 24  # frames from which hair is back-projected
 
 
@@ -181,6 +183,7 @@ def prepare(job: Job) -> Prepared:
         device=device,
         sync=sync,
         inside=_mouth_inside(store, open_frames) if sync and sync.judge.sees_pictures else None,
+        frames=pool.frames,
     )
     nearest = nearest_pose_psnr(clip, store, job.stage, held_out, pool.frames)
     layer, asked = _layer(job, parts, scene), sync.judge.id if sync else ""
@@ -343,9 +346,18 @@ def _layer(job: Job, parts: dict[str, nn.Module], scene: Scene) -> Layer:
         return MouthLayer(mouth, scene)
     assert isinstance(face, FaceModel)
     if kind == "face":
-        return FaceLayer(face, scene)
+        return FaceLayer(face, scene, _teachers(job, face))
     assert isinstance(mouth, MouthModel)
     return FullLayer(Avatar(mouth, face), scene)
+
+
+def _teachers(job: Job, face: FaceModel) -> Teachers | None:
+    """Who teaches the branch of the face, with start values that depend only on the seed."""
+    if job.stage != "face" or not job.settings.teacher_steps:
+        return None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(job.seed + TEACHERS_SEED)
+        return Teachers(face).to(job.device)
 
 
 def _view(clip: Clip, store: FrameStore, frame: int) -> View:

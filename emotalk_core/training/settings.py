@@ -28,6 +28,8 @@ class TrainingSettings:
     Attributes:
         steps: steps of the stage's last phase (motion, emotion, border fix).
         canonical_steps: steps of the static warm-up (mouth, face).
+        teacher_steps: steps in which branches of other seeds learn the landmark motion, whose mean
+            then teaches the avatar's own (face); 0: nobody teaches.
         landmark_steps: steps of the landmark-motion warm start (mouth: of its jaw; face).
         settle_steps: steps in which the Gaussians settle under the finished motion (face).
         n_gaussians, max_gaussians: count at the start and the cap of densification.
@@ -51,6 +53,7 @@ class TrainingSettings:
 
     steps: int
     canonical_steps: int = 0
+    teacher_steps: int = 0
     landmark_steps: int = 0
     settle_steps: int = 0
     n_gaussians: int = 9_000
@@ -63,6 +66,7 @@ class TrainingSettings:
     lambda_normal_tv: float = 0.005
     lambda_normal_residual: float = 0.001
     lambda_landmark: float = 0.2
+    lambda_taught: float = 0.6
     lambda_offset: float = 1e-5
     lambda_sync: float = 0.0
     sync_every: int = 4

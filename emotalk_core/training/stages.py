@@ -22,6 +22,7 @@ GROUPS = (
     "networks",
     "emotion_grid",
     "emotion_networks",
+    "teachers",
 )
 NORMAL_LOSSES = ("normal", "normal_tv", "normal_residual")
 
@@ -118,7 +119,8 @@ def _stage(block: dict) -> StageData:
 def plan_phases(stage: StageData, settings: TrainingSettings, method: Method) -> tuple[Phase, ...]:
     """Phases of one run with their steps and weights; phases of zero steps are left out.
 
-    Normal and sync losses are off where the method says so; in the combined ablation the emotion
+    Normal and sync losses are off where the method says so, and what teachers say where there are
+    none; in the combined ablation the emotion
     stage trains the one face branch instead of an emotion branch.
     """
     phases, start = [], 0
@@ -129,6 +131,8 @@ def plan_phases(stage: StageData, settings: TrainingSettings, method: Method) ->
             weights = {k: v for k, v in weights.items() if k not in NORMAL_LOSSES}
         if not method.sync:
             weights.pop("sync", None)
+        if not settings.teacher_steps:
+            weights.pop("taught", None)
         weights = {name: value for name, value in weights.items() if value > 0}
         if method.emotion == "combined":
             trains = tuple(name.removeprefix("emotion_") for name in data.trains)

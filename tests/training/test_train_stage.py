@@ -30,7 +30,9 @@ from tests.training.synthetic import make_bank, make_subject
 FAST = {"n_gaussians": 120, "max_gaussians": 140, "densify_from": 4, "densify_every": 4}
 SETTINGS = {
     "mouth": TrainingSettings(steps=8, canonical_steps=3, sh_degree=0, **FAST),
-    "face": TrainingSettings(steps=8, canonical_steps=3, landmark_steps=3, settle_steps=3, **FAST),
+    "face": TrainingSettings(
+        steps=8, canonical_steps=3, teacher_steps=3, landmark_steps=3, settle_steps=3, **FAST
+    ),
     "emotion": TrainingSettings(steps=6),
     "avatar": TrainingSettings(steps=4),
 }
@@ -97,7 +99,8 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize(
-    ("stage", "stop"), [("mouth", 9), ("face", 5), ("face", 12), ("face", 16), ("emotion", 4)]
+    ("stage", "stop"),
+    [("mouth", 9), ("face", 3), ("face", 5), ("face", 12), ("face", 19), ("emotion", 4)],
 )
 def test_killed_and_continued_gives_the_same_bytes(
     stage: str,
@@ -132,6 +135,12 @@ def test_killed_and_continued_gives_the_same_bytes(
     resumed = train(stage, tmp_path, subject, bank)
     assert resumed.read_bytes() == (trained / f"{stage}.safetensors").read_bytes()
     assert not state.exists()
+
+
+def test_the_face_keeps_its_own_branch_and_no_teacher(trained: Path) -> None:
+    tensors, _ = load_checkpoint(trained / "face.safetensors", "avatar")
+    assert {name.partition(".")[0] for name in tensors} == {"face"}
+    assert not any("teachers" in name for name in tensors)
 
 
 def test_densification_changes_the_count_and_stays_under_the_cap(trained: Path) -> None:

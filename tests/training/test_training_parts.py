@@ -41,6 +41,17 @@ def test_phases_follow_each_other_without_gaps() -> None:
     assert phases[2].weights["dssim"] == 0.2
 
 
+def test_teachers_learn_first_and_say_nothing_where_there_are_none() -> None:
+    stage, method = load_stages()["face"], get_method("talkinggaussian")
+    for teacher_steps in (0, 7):
+        settings = TrainingSettings(steps=50, teacher_steps=teacher_steps, landmark_steps=10)
+        phases = {phase.data.name: phase for phase in plan_phases(stage, settings, method)}
+        taught = bool(teacher_steps)
+        assert ("teachers" in phases) == taught
+        assert phases["landmarks"].start == teacher_steps
+        assert all(("taught" in phases[name].weights) == taught for name in ("landmarks", "motion"))
+
+
 def test_settling_starts_its_own_decay() -> None:
     steps = {"landmark_steps": 10, "canonical_steps": 100, "steps": 100, "settle_steps": 50}
     phases = plan_phases(load_stages()["face"], TrainingSettings(**steps), get_method("emotalk"))
