@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -80,13 +80,16 @@ class SourceVideo:
         announced_seconds: how long it promises to be, 0 when it does not say.
         has_audio: whether there is an audio track.
         comment: comment in its metadata (the synthetic actor is known by it).
+        part: (begin, end) on the whole file's clock, s: only this is seen and heard; None: all.
 
     Raises:
         InputError: the file cannot be opened or has no picture track.
     """
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
-        self.path, self._threads = Path(path), threads
+    def __init__(
+        self, path: Path, threads: int = 1, part: tuple[float, float] | None = None
+    ) -> None:
+        self.path, self.part, self._threads = Path(path), part, threads
         with self._open() as container:
             stream = _video_stream(self.path, container)
             self.announced_frames = int(stream.frames)
@@ -105,17 +108,32 @@ class SourceVideo:
                 "file is missing, truncated or no video: copy or export it again"
             ) from error
 
+    def only(self, begin: float, end: float) -> SourceVideo:
+        """The same file from `begin` to before `end`, s; its first frame is at 0 s."""
+        return SourceVideo(self.path, self._threads, (begin, end))
+
     @property
     def expected_frames(self) -> int:
         """How many frames there should be: from the header, or from duration and rate."""
+        if self.part is not None:
+            return round((self.part[1] - self.part[0]) * self._rate)
         return self.announced_frames or round(self.announced_seconds * self._rate)
 
     def frames(self) -> Iterator[SourceFrame]:
-        """All frames in order of time.
+        """All frames (of the part) in order of time.
 
         Raises:
             InputError: the data breaks off; says how many frames could be read.
         """
+        if self.part is None:
+            yield from self._all_frames()
+            return
+        begin, end = self.part
+        inside = (frame for frame in self._all_frames() if begin <= frame.seconds < end)
+        for index, frame in enumerate(inside):
+            yield replace(frame, index=index, seconds=frame.seconds - begin)
+
+    def _all_frames(self) -> Iterator[SourceFrame]:
         count, first, last = 0, 0.0, -math.inf
         with self._open() as container:
             stream = _video_stream(self.path, container)
@@ -181,6 +199,8 @@ class SourceVideo:
     def sound(self) -> Float32[np.ndarray, " N"]:
         """The first sound track as 16 kHz mono in [-1,1]; sample 0 sounds at the first frame.
 
+        Of a part, what sounds in it.
+
         Gaps in the track's times are filled with silence; what lies before the first frame is
         dropped.
 
@@ -198,7 +218,11 @@ class SourceVideo:
                 raise InputError(
                     f"{self.path}: the audio track is broken ({error}); export the file again"
                 ) from error
-        return timeline.finish()
+        track = timeline.finish()
+        if self.part is None:
+            return track
+        begin, end = (round(seconds * SAMPLE_RATE) for seconds in self.part)
+        return track[begin:end]
 
 
 class _Timeline:

@@ -17,7 +17,9 @@ class IngestSettings:
         face_share: wanted height of the face (hairline to chin) over the side of the crop.
         second_face_share: another face counts from this share of the main face's height on.
         min_loudness: quietest sound that is accepted: level of its loud parts, 1 = full scale.
-        refuse_cuts: refuse a clip in which picture and head jump from one frame to the next.
+        cuts: what to do with a clip in which picture and head jump from one frame to the next:
+            "refuse" it, take its best part ("best_part": the longest one that shows a face), or
+            "ignore" the jumps.
         correct_offset: shift the sound when it is clearly early or late.
         min_offset_confidence: below this the offset is written down but not applied, 0..1.
         min_offset_seconds: smaller offsets lie within the estimate's error and are left, s.
@@ -32,7 +34,7 @@ class IngestSettings:
     face_share: float = 0.58
     second_face_share: float = 0.5
     min_loudness: float = 0.002
-    refuse_cuts: bool = True
+    cuts: str = "refuse"
     correct_offset: bool = True
     min_offset_confidence: float = 0.1
     min_offset_seconds: float = 0.02

@@ -26,7 +26,7 @@ from emotalk_core.perception.ingest.framing import (
 from emotalk_core.perception.ingest.lips import sync_points
 from emotalk_core.perception.ingest.settings import IngestSettings
 from emotalk_core.perception.ingest.sound import check_sound, shift_and_fit
-from emotalk_core.perception.ingest.survey import Survey, survey_source
+from emotalk_core.perception.ingest.survey import Survey, survey_take
 from emotalk_core.perception.ingest.sync import applied_seconds, measured_offset
 from emotalk_core.perception.ingest.timing import nearest_frames, sample_count
 from emotalk_core.perception.landmarks.packaged import FaceMeshLandmarks
@@ -67,9 +67,9 @@ def ingest_video(
         InputError: the video cannot be used; one cause and one next step.
     """
     check_subject_name(subject)
-    origin = SourceVideo(source, threads)
-    origin.require_sound()
-    found = survey_source(origin, settings)
+    whole = SourceVideo(source, threads)
+    whole.require_sound()
+    origin, found = survey_take(whole, settings)
     sound = origin.sound()
     check_sound(source, sound, settings.min_loudness)
     n_frames = _frame_count(source, found, sound, settings)
@@ -172,6 +172,7 @@ def _provenance(origin: SourceVideo, found: Survey, applied: float) -> dict[str,
         "source_comment": origin.comment,
         "source_frames": len(found.seconds),
         "source_seconds": round(found.duration, 4),
+        "source_part_seconds": origin.part and [round(t, 4) for t in origin.part],
         "source_longest_gap_seconds": round(found.longest_gap, 4),
         "source_size": [found.height, found.width],
         "source_picture": list(found.picture),

@@ -6,7 +6,7 @@ import logging
 import shlex
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -50,6 +50,7 @@ class Survey:
         height: rows of the upright picture, px.
         width: columns of the upright picture, px.
         faces: box of the main face (hairline to chin) in each sampled frame that has one.
+        face_seconds: times of those frames.
         sampled: how many frames were searched for faces.
         two_faces: in how many of them a second large face was seen.
         cuts: number of each source frame that shows another take than the one before.
@@ -61,6 +62,7 @@ class Survey:
     height: int = 0
     width: int = 0
     faces: list[Box] = field(default_factory=list)
+    face_seconds: list[float] = field(default_factory=list)
     sampled: int = 0
     two_faces: int = 0
     cuts: list[int] = field(default_factory=list)
@@ -73,6 +75,18 @@ class Survey:
     def picture(self) -> Crop:
         """Where the picture lies inside black bars, px of the upright source."""
         return picture_inside_bars(self.brightest)
+
+    @property
+    def best_part(self) -> tuple[float, float]:
+        """Begin and end of the part between cuts in which most sampled frames show a face, s."""
+        begins = [0.0] + [self.seconds[index] for index in self.cuts]
+        parts = zip(begins, [*begins[1:], self.duration], strict=True)
+
+        def shown(part: tuple[float, float]) -> tuple[int, float]:
+            begin, end = part
+            return sum(begin <= t < end for t in self.face_seconds), end - begin
+
+        return max(parts, key=shown)
 
     @property
     def longest_gap(self) -> float:
@@ -88,11 +102,31 @@ class Survey:
         return self.seconds[-1] + float(np.median(steps))
 
 
+def survey_take(source: SourceVideo, settings: IngestSettings) -> tuple[SourceVideo, Survey]:
+    """The source, or with `cuts: best_part` its best part, and what a walk through it found.
+
+    Raises:
+        InputError: as `survey_source`.
+    """
+    found = survey_source(source, settings)
+    if not found.cuts:
+        return source, found
+    begin, end = found.best_part
+    LOG.warning(
+        "%s: %d cuts: only the part from %.2f to %.2f s of %.2f s is taken, in which most frames "
+        "show a face",
+        *(source.path, len(found.cuts), begin, end, found.duration),
+    )
+    part = source.only(begin, end)
+    return part, survey_source(part, replace(settings, cuts="refuse"))
+
+
 def survey_source(source: SourceVideo, settings: IngestSettings) -> Survey:
     """Walk through all frames once.
 
     Raises:
-        InputError: truncated, too short, no face, two faces, or a cut.
+        InputError: truncated, too short, no face, two faces, or a cut; with `cuts: best_part` a
+            cut only where no part is long enough.
     """
     result = Survey()
     progress = Progress("survey of source frames", source.expected_frames, LOG)
@@ -131,6 +165,7 @@ def _sample(
     if points is None:
         return
     result.faces.append(face_box(points))
+    result.face_seconds.append(frame.seconds)
     if len(boxes) > 1 and boxes[1].height >= settings.second_face_share * boxes[0].height:
         result.two_faces += 1
 
@@ -144,6 +179,9 @@ def _check(source: SourceVideo, found: Survey, settings: IngestSettings) -> None
             "give a longer clip"
         )
     if found.cuts:
+        begin, end = found.best_part
+        if settings.cuts == "best_part" and end - begin >= settings.min_seconds:
+            return  # the part is surveyed by itself
         raise InputError(_cut_message(source, found, settings))
     missing = found.sampled - len(found.faces)
     if not found.faces or missing > settings.max_missing_share * found.sampled:
@@ -161,24 +199,23 @@ def _check(source: SourceVideo, found: Survey, settings: IngestSettings) -> None
 
 
 def _cut_message(source: SourceVideo, found: Survey, settings: IngestSettings) -> str:
-    """Where the cuts are, and how to cut out the longest part between them."""
-    begins = [0.0] + [found.seconds[index] for index in found.cuts]
-    ends = [*begins[1:], found.duration]
-    begin, end = max(zip(begins, ends, strict=True), key=lambda part: part[1] - part[0])
+    """Where the cuts are, and how to take the best part between them."""
+    begin, end = found.best_part
     named = [f"{found.seconds[i]:.2f} s (frame {i})" for i in found.cuts[:MAX_NAMED_CUTS]]
     more = len(found.cuts) - len(named)
     where = ", ".join(named) + (f" and {more} more" if more else "")
     if end - begin < settings.min_seconds:
-        advice = f"no part without one lasts {settings.min_seconds:g} s: give another video"
+        advice = f"its best part lasts {end - begin:.2f} s: give another video"
     else:
         advice = (
-            f"its longest part without one lasts from {begin:.2f} to {end:.2f} s: cut it out with "
-            f"`ffmpeg -i {shlex.quote(str(source.path))} -ss {begin:.2f} -t {end - begin:.2f} "
-            "-crf 16 part.mp4` and give that"
+            f"the longest part that shows a face lasts from {begin:.2f} to {end:.2f} s: set "
+            "ingest.cuts to best_part to take it, or cut it out with `ffmpeg -i "
+            f"{shlex.quote(str(source.path))} -ss {begin:.2f} -t {end - begin:.2f} "
+            "-crf 16 part.mp4`"
         )
     return (
         f"{source.path}: cut at {where}: wanted one take without cuts; {advice}, or set "
-        "ingest.refuse_cuts to false if it is none"
+        "ingest.cuts to ignore if it is none"
     )
 
 
@@ -194,7 +231,7 @@ def _with_cuts(
         if before is not None and small is not None:
             change = picture_change(small, now)
             usual = float(np.median(changes)) if changes else 0.0
-            if settings.refuse_cuts and change > max(JUMP_FLOOR, JUMP_FACTOR * usual):
+            if settings.cuts != "ignore" and change > max(JUMP_FLOOR, JUMP_FACTOR * usual):
                 is_cut = _is_cut(finder, before, frame, change)
             if not is_cut:
                 changes.append(change)

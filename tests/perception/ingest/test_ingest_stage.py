@@ -18,7 +18,7 @@ from emotalk_core.perception.ingest.framing import face_box
 from emotalk_core.perception.ingest.settings import IngestSettings
 from emotalk_core.perception.ingest.stage import ingest_video
 from emotalk_core.perception.landmarks.packaged import FaceMeshLandmarks
-from emotalk_core.types.manifest import Manifest
+from emotalk_core.types.manifest import SAMPLE_RATE, Manifest
 from tests.video_tools import (
     babble,
     face_frame,
@@ -167,8 +167,29 @@ def test_the_longest_part_between_cuts_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"lasts 2\.40 s"):
         ingest(source, tmp_path)
     source = write_clip(tmp_path / "c.mp4", takes[70:], babble(3.2))
-    with pytest.raises(InputError, match="no part without one lasts 3 s: give another video"):
+    with pytest.raises(InputError, match=r"its best part lasts 2\.00 s: give another video"):
         ingest(source, tmp_path)
+
+
+def test_the_best_part_between_cuts_is_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first part is the longest, but shows nobody; sound stays with its picture."""
+    empty = np.full_like(face_frame(0), 90)
+    takes = [face_frame(i) if i >= 110 else empty for i in range(210)]
+    sound = np.concatenate([np.zeros(int(4.4 * SAMPLE_RATE), np.float32), babble(4)])
+    source = write_clip(tmp_path / "a.mp4", takes, sound)
+    facts = ingest(source, tmp_path / "part", replace(SETTINGS, cuts="best_part"))
+    assert facts.n_frames == 100
+    assert facts.provenance["source_part_seconds"] == [4.4, 8.4]
+    assert "only the part from 4.40 to 8.40 s of 8.40 s" in caplog.text
+    alone = ingest(write_clip(tmp_path / "b.mp4", takes[110:], babble(4)), tmp_path / "alone")
+    assert np.abs(np.subtract(facts.crop, alone.crop)).max() <= 2
+    heard, wanted = (read_audio(tmp_path / name / "audio.wav") for name in ("part", "alone"))
+    assert np.corrcoef(heard, wanted)[0, 1] > 0.98
+    short = write_clip(tmp_path / "c.mp4", takes[:160], babble(6.4))
+    with pytest.raises(InputError, match=r"its best part lasts 2\.00 s"):
+        ingest(short, tmp_path / "short", replace(SETTINGS, cuts="best_part"))
 
 
 def test_a_short_loss_of_the_face_is_allowed(tmp_path: Path) -> None:
@@ -178,7 +199,7 @@ def test_a_short_loss_of_the_face_is_allowed(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "a.mp4", frames, babble(4))
     with pytest.raises(InputError, match=r"cut at 1\.60 s"):
         ingest(source, tmp_path)
-    facts = ingest(source, tmp_path, replace(SETTINGS, refuse_cuts=False))
+    facts = ingest(source, tmp_path, replace(SETTINGS, cuts="ignore"))
     assert facts.n_frames == 100
 
 
