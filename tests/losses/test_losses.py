@@ -21,6 +21,10 @@ def full_context(size: int = 16) -> LossContext:
     def image(channels: int, grad: bool = True) -> torch.Tensor:
         return torch.rand(channels, size, size, generator=generator).requires_grad_(grad)
 
+    def motion() -> LandmarkMotion:
+        predicted = torch.rand(2, 4, 2, generator=generator).requires_grad_()
+        return LandmarkMotion(predicted, torch.rand(2, 4, 2, generator=generator), torch.ones(4))
+
     return LossContext(
         image=image(3),
         target=image(3, grad=False),
@@ -33,11 +37,8 @@ def full_context(size: int = 16) -> LossContext:
         normal_mask=torch.ones(size, size),
         normal_residuals=torch.rand(5, 3, generator=generator).requires_grad_(),
         offsets=(GaussianOffsets(torch.rand(5, 3, generator=generator).requires_grad_()),),
-        landmarks=LandmarkMotion(
-            torch.rand(2, 4, 2, generator=generator).requires_grad_(),
-            torch.rand(2, 4, 2, generator=generator),
-            torch.ones(4),
-        ),
+        landmarks=motion(),
+        taught=motion(),
         sync=sync_run(torch.rand(9, 80, generator=generator).requires_grad_()),
     )
 

@@ -46,7 +46,8 @@ class MadeUpLayer:
 
 
 def motion_phase() -> Phase:
-    return Phase(load_stages()["face"].phases[2], 100, 400, {"l1": 1.0})
+    (motion,) = (phase for phase in load_stages()["face"].phases if phase.name == "motion")
+    return Phase(motion, 100, 400, {"l1": 1.0})
 
 
 def test_held_out_frame_and_lips_are_shown(tmp_path: Path) -> None:
