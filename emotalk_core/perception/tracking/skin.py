@@ -10,7 +10,7 @@ nothing here was learnt; only how far such motions err was measured on rendered 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -184,6 +184,15 @@ def _moved_back(
     picture = patch.astype(np.float32)
     edge = cv2.BORDER_REPLICATE
     return cv2.remap(picture, x + field[..., 0], y + field[..., 1], cv2.INTER_LINEAR, None, edge)
+
+
+def from_skin(names: Sequence[str]) -> Bool[np.ndarray, " K"]:
+    """Which coefficients the skin decides: the brows'.
+
+    It reads smiles and puckers better too, but cheeks and lids that follow it speak with the
+    mouth, and avatars driven by such action units lose their lips (docs/tracking.md).
+    """
+    return np.array([name.startswith("brow") for name in names])
 
 
 def skin_response() -> Float[np.ndarray, "52 D"]:
