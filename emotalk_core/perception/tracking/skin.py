@@ -56,6 +56,7 @@ OUTLIER = 3.0  # a frame whose misfit exceeds the median this many times does no
 FLOOR = 1.0e-3
 # Flow errs for many frames alike: frames count as this share of independent ones
 FRAME_SHARE = 0.3
+TAKEN = ("brow", "mouthSmile", "mouthPucker")  # coefficients that it reads better than landmarks do
 
 Frames = Iterable[UInt8[np.ndarray, "H W *C"]]
 
@@ -187,12 +188,12 @@ def _moved_back(
 
 
 def from_skin(names: Sequence[str]) -> Bool[np.ndarray, " K"]:
-    """Which coefficients the skin decides: the brows'.
+    """Which coefficients the skin decides: those of `TAKEN`, which it reads better.
 
-    It reads smiles and puckers better too, but cheeks and lids that follow it speak with the
-    mouth, and avatars driven by such action units lose their lips (docs/tracking.md).
+    Cheeks and lids that follow it speak with the mouth, and avatars driven by such action units
+    lose their lips (docs/tracking.md).
     """
-    return np.array([name.startswith("brow") for name in names])
+    return np.array([name.startswith(TAKEN) for name in names])
 
 
 def skin_response() -> Float[np.ndarray, "52 D"]:
