@@ -3,7 +3,7 @@
     python -m benchmarks.sync --clips obama.mp4 markey.mp4 --sounds other.wav --json out.json
 
 Clips are split by time: experts and ridges learn from the first three quarters (packaged experts
-from nothing) and are judged on the last one. Word errors need pocketsphinx (not a dependency).
+from nothing) and are judged on the last one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from emotalk_core.media.source import SourceVideo
 from emotalk_core.perception.ingest.timing import nearest_frames
 from emotalk_core.perception.landmarks.packaged import FaceMeshLandmarks
 from emotalk_core.speech.alignment import align, boundary_errors
-from emotalk_core.speech.features.registry import features_from_wav
+from emotalk_core.speech.features.registry import EXTRACTORS, features_from_wav
 from emotalk_core.speech.sync.experts import general_expert
 from emotalk_core.speech.sync.lip_shapes import GAIN, LipFrame
 from emotalk_core.speech.sync.network import SyncExpert
@@ -191,7 +191,7 @@ def probe_rows(talks: list[Talk], n_actors: int) -> dict[str, dict[str, float]]:
     people = [Talk(f"actor {k}", c.landmarks, c.samples) for k, c in enumerate(actors)]
     known, unseen = people[: 3 * n_actors // 4], people[3 * n_actors // 4 :]
     rows = {}
-    for extractor in ("logmel", "embedding"):
+    for extractor in EXTRACTORS.names():
         probe = fit_probe(extractor, known)
         row = {
             "unseen voices": probe_score(extractor, probe, unseen),
@@ -265,10 +265,10 @@ def alignment_row(texts: tuple[str, ...]) -> dict[str, float]:
 
 
 def hour_row() -> dict[str, float]:
-    """An hour of noise through both extractors, windows taken one after the other."""
+    """An hour of noise through every packaged extractor, windows taken one after the other."""
     samples = np.random.default_rng(0).normal(0, 0.1, 3600 * SAMPLE_RATE).astype(np.float32)
     row = {}
-    for extractor in ("logmel", "embedding"):
+    for extractor in EXTRACTORS.names():
         begin, cpu = time.monotonic(), time.process_time()
         windows = features_from_wav(samples, 3600 * FPS, extractor)
         checksum = sum(float(window[0, 0]) for window in windows)

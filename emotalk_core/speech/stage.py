@@ -33,13 +33,14 @@ class SpeechSettings:
     """Config block `speech`.
 
     Attributes:
-        extractor: "logmel" (40 bands at 100 Hz), "embedding" (Google speech embedding, 25 Hz), or a
-            reference network: "ave", "wav2vec2", "hubert", "deepspeech".
+        extractor: "phones" (of a packaged recogniser, beside log-mel, 100 Hz), "logmel" (40 bands),
+            "embedding" (Google speech embedding, 25 Hz), or a reference network: "ave",
+            "wav2vec2", "hubert", "deepspeech".
         features_npy: existing features of the clip's own sound by that extractor; empty: extracted.
         silence_level: a frame below this RMS level (120 ms, 1 = full scale) is marked as silent.
     """
 
-    extractor: str = "logmel"
+    extractor: str = "phones"
     silence_level: float = 0.004
     features_npy: str = ""
 

@@ -57,7 +57,7 @@ DOORS: dict[str, tuple[Callable[[], object], object]] = {
     "lpips_alex": (lpips, "contrast-pyramid-1-without-lpips_alex"),
     "syncnet": (lambda: judge("syncnet"), "landmarks-without-syncnet"),
     "wav2lip_expert": (lambda: judge("wav2lip"), "landmarks-without-wav2lip"),
-    "ave": (lambda: load_extractor_or_stand_in("ave").id, "logmel-40-100hz"),
+    "ave": (lambda: load_extractor_or_stand_in("ave").id, "phones-42-logmel-40-100hz"),
     "e4e": (lambda: published.load_e4e(published._path("e4e"), GlefShape()), "error"),
     "emostyle": (lambda: published.load_emo_extract(published._path("emostyle")), "error"),
 }

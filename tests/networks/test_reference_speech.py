@@ -103,11 +103,11 @@ def test_deepspeech_runs_an_export(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("name", ["ave", "wav2vec2", "hubert", "deepspeech"])
-def test_missing_files_give_log_mel_or_stop(
+def test_missing_files_give_phones_or_stop(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    assert load_extractor_or_stand_in(name).id.startswith("logmel")
-    assert "logmel is used instead" in caplog.text and name in caplog.text
+    assert load_extractor_or_stand_in(name).id.startswith("phones")
+    assert "phones is used instead" in caplog.text and name in caplog.text
     with pytest.raises(WeightsError, match="missing"):
         load_extractor(name)
     monkeypatch.setenv(weights.POLICY_VARIABLE, weights.ERROR)

@@ -63,7 +63,7 @@ def test_a_missing_file_uses_the_stand_in_and_says_so(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         assert load() is None
-    for part in ("ave", "missing", "audio_visual_encoder.pth", "sha256", "licence", "logmel"):
+    for part in ("ave", "missing", "audio_visual_encoder.pth", "sha256", "licence", "phones"):
         assert part in caplog.text
     with pytest.raises(WeightsError, match=r"missing.*on_missing is error"):
         load(weights.ERROR)

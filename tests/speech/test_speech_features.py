@@ -7,12 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emotalk_core.errors import ArtifactError, ConfigError, WeightsError
+from emotalk_core.errors import (
+    ArtifactError,
+    BackendUnavailableError,
+    ConfigError,
+    WeightsError,
+)
 from emotalk_core.media.audio import write_wav
 from emotalk_core.media.tables import read_arrays, write_manifest
-from emotalk_core.speech.features import embedding, mel
+from emotalk_core.speech.features import embedding, mel, phones
 from emotalk_core.speech.features.mel import log_mel
 from emotalk_core.speech.features.onnx_weights import float_tensors
+from emotalk_core.speech.features.phones import PHONES, phone_posteriors
 from emotalk_core.speech.features.registry import (
     EXTRACTORS,
     features_from_wav,
@@ -21,6 +27,7 @@ from emotalk_core.speech.features.registry import (
 )
 from emotalk_core.speech.level import clipped_frames, frame_levels, loudness
 from emotalk_core.speech.stage import SpeechSettings, extract_features
+from emotalk_core.speech.synthesis.espeak import espeak_phonemes
 from emotalk_core.types.manifest import Manifest
 from tests.video_tools import babble
 
@@ -84,24 +91,53 @@ class TestContract:
 
     def test_more_frames_than_sound_are_silence(self, name: str) -> None:
         windows = features_from_wav(SOUND[:3200], 60, name)
-        silence = features_from_wav(np.zeros(3200, np.float32), 60, name)
-        np.testing.assert_allclose(windows[50:], silence[50:], atol=1e-4)
-        assert np.abs(windows[:5] - silence[:5]).max() > 0.1
+        padded = features_from_wav(np.pad(SOUND[:3200], (0, 35_200)), 60, name)
+        np.testing.assert_allclose(windows, padded, atol=1e-4)
+        np.testing.assert_allclose(windows[55:], windows[54:-1], atol=1e-4)
+        assert np.abs(windows[:5] - windows[54]).max() > 0.1
 
     def test_the_middle_of_the_window_is_the_frames_time(self, name: str) -> None:
         click = np.zeros(32_000, np.float32)
         click[640 * 25 + 320 - 40 : 640 * 25 + 320 + 40] = 0.5  # middle of frame 25
-        silence = features_from_wav(np.zeros_like(click), 50, name)
-        change = np.abs(features_from_wav(click, 50, name) - silence).sum(axis=2)
+        windows = features_from_wav(click, 50, name)
+        change = np.abs(windows - windows[5]).sum(axis=2)
         centre = (change[25] * np.arange(16)).sum() / change[25].sum()
-        assert centre == pytest.approx(7.5, abs=0.6 if name == "logmel" else 1.5)
-        assert change[25].sum() > 5 * change[5].sum()
+        assert centre == pytest.approx(7.5, abs=1.5 if name == "embedding" else 0.6)
+        assert change[25].sum() > 5 * change[8].sum()
 
 
 def test_embedding_windows_overlap() -> None:
     windows = load_extractor("embedding").windows(SOUND, 50)
     # vector 8 of frame k is vector 7 of frame k + 1
     np.testing.assert_array_equal(windows[1:, 7], windows[:-1, 8])
+
+
+def test_phones_hear_what_is_said() -> None:
+    samples, said = espeak_phonemes("see saw see saw", "en-us+m3", 150)
+    likely = phone_posteriors(samples)
+    np.testing.assert_allclose(likely.sum(axis=1), 1.0)
+    vowels = {p for p in PHONES if p[0] in "AEIOU" and p != "ER"}
+    for sounds, group in ((("s",), {"S", "Z", "SH", "TH", "F"}), (("i:", "O:"), vowels)):
+        times = [(p.start + p.end) / 2 for p in said if p.name in sounds]
+        heard = [PHONES[int(likely[round(100 * time)].argmax())] for time in times]
+        assert len(heard) == 4 and group.issuperset(heard), heard
+
+
+def test_blocks_of_phones_have_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the mean that the recogniser takes out differs from block to block."""
+    samples, _ = espeak_phonemes("A long story about a short road to the sea", "en-us+f3", 150)
+    whole = phone_posteriors(samples)
+    monkeypatch.setattr(phones, "BLOCK_SECONDS", 1)
+    parts = phone_posteriors(samples)
+    assert parts.shape == whole.shape
+    seam = np.abs(np.sqrt(parts) - np.sqrt(whole)).mean(axis=1)
+    assert seam[95:106].mean() < 2 * seam.mean() + 1e-3 and seam.mean() < 0.05
+
+
+def test_phones_name_the_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(phones, "PACKAGE", "no_such_recogniser")
+    with pytest.raises(BackendUnavailableError, match="no_such_recogniser is missing; install"):
+        features_from_wav(SOUND, 50, "phones")
 
 
 def test_unknown_extractor_names_the_nearest() -> None:
@@ -128,8 +164,8 @@ def test_stage_writes_features_silence_and_id(tmp_path: Path) -> None:
         run_stage(tmp_path, name)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     arrays = read_arrays(tmp_path / "a.npz", ["features", "extractor", "silence", "clipping"])
-    assert arrays["features"].shape == (50, 16, 40)
-    assert str(arrays["extractor"]) == "logmel-40-100hz"
+    assert arrays["features"].shape == (50, 16, 82)
+    assert str(arrays["extractor"]) == "phones-42-logmel-40-100hz"
     assert np.flatnonzero(arrays["silence"]).tolist() == list(range(26, 37))
 
 
@@ -175,7 +211,7 @@ def test_blocks_of_a_long_sound_have_no_seam(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_windows_are_views_of_one_pass() -> None:
-    for name in ("logmel", "embedding"):
+    for name in EXTRACTORS.names():
         windows = load_extractor(name).windows(SOUND, 50)
         assert windows.base is not None and windows.shape[:2] == (50, 16)
 

@@ -13,6 +13,7 @@ from emotalk_core.speech.features.mel import COLUMNS_PER_FRAME, HOP, cut_out, lo
 # Mean and deviation of log-mel values over six recordings of speech in two languages (levels
 # between .05 and .14 RMS). Constants, so that a stream and a file give the same features.
 MEAN, DEVIATION = -8.6, 3.9
+LEAD = WINDOW // 2 - COLUMNS_PER_FRAME // 2  # columns before frame 0 that its window sees
 MARGIN = 1  # columns more on each side: the outermost ones look past the cut
 
 
@@ -29,8 +30,12 @@ class LogMel:
         self, samples: Float32[np.ndarray, " N"], n_frames: int
     ) -> Float32[np.ndarray, "T 16 D"]:
         """See `SpeechExtractor.windows`."""
-        lead = WINDOW // 2 - COLUMNS_PER_FRAME // 2 + MARGIN
+        return neighbours(self.columns(samples, n_frames), WINDOW, COLUMNS_PER_FRAME)[:n_frames]
+
+    def columns(
+        self, samples: Float32[np.ndarray, " N"], n_frames: int
+    ) -> Float32[np.ndarray, "C D"]:
+        """What the windows are cut from: columns of 10 ms, `LEAD` of them before frame 0."""
         n_columns = n_frames * COLUMNS_PER_FRAME + WINDOW + 2 * MARGIN
-        sound = cut_out(samples, -lead * HOP, n_columns * HOP)
-        columns = (log_mel(sound, self.dim)[MARGIN:] - MEAN) / DEVIATION
-        return neighbours(columns.astype(np.float32), WINDOW, COLUMNS_PER_FRAME)[:n_frames]
+        sound = cut_out(samples, -(LEAD + MARGIN) * HOP, n_columns * HOP)
+        return ((log_mel(sound, self.dim)[MARGIN:-MARGIN] - MEAN) / DEVIATION).astype(np.float32)

@@ -20,11 +20,12 @@ from emotalk_core.types.manifest import FPS, SAMPLE_RATE
 from emotalk_core.weights import STAND_IN, policy
 
 logger = logging.getLogger(__name__)
-STANDING_IN = "logmel"  # for every reference network whose files are missing
+STANDING_IN = "phones"  # for every reference network whose files are missing
 
 EXTRACTORS = Registry(
     "speech.extractor",
     {
+        "phones": "emotalk_core.speech.features.phones:Phones",
         "logmel": "emotalk_core.speech.features.logmel:LogMel",
         "embedding": "emotalk_core.speech.features.embedding:SpeechEmbedding",
     },
@@ -59,7 +60,7 @@ def load_extractor(name: str) -> SpeechExtractor:
 
 
 def load_extractor_or_stand_in(name: str) -> SpeechExtractor:
-    """`load_extractor`, but log-mel where the files of a reference network are missing.
+    """`load_extractor`, but phones where the files of a reference network are missing.
 
     Raises:
         ConfigError: unknown name.
@@ -87,7 +88,7 @@ def features_from_wav(
     Args:
         samples: 16 kHz mono in [-1,1] (`media.audio.read_audio` gives it for any file).
         n_frames: how many frames are wanted, `frames_in(samples)` for all of it.
-        extractor: name of the extractor ("logmel", "embedding").
+        extractor: name of the extractor ("phones", "logmel", "embedding").
 
     Returns:
         Frame k's window is centred at (k + 0.5) / 25 s; outside of the sound is silence.
