@@ -26,6 +26,7 @@ PACKAGES = (
     "gsplat",
     "snakemake",
     "onnxruntime",
+    "pocketsphinx",
     "piper",
 )
 OPTIONAL_PACKAGES = ("tinycudann",)

@@ -33,7 +33,7 @@ STATES = 3  # of a phone
 SENONES = 5126
 LOG_BASE, SCORE_SHIFT = 1.0001, 10  # a score is -log(likelihood) to this base, without its low bits
 # A column's numbers err together, so that likelihoods say too much. .05 to .3 tell the same of the
-# lips of two real clips, 1 a third less (docs/speech.md).
+# lips of two real clips, 1 a third and a seventh less (docs/speech.md).
 SHARPNESS = 0.2
 MEAN, DEVIATION = 0.14, 0.065  # of the square roots over two recordings of speech
 BLOCK_SECONDS = 60  # the recogniser's log takes 1 MB a second
