@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float, Float32, Int
 from scipy.spatial.distance import cdist
+from threadpoolctl import threadpool_limits
 
 from emotalk_core.actor.face_model import BODY, LEFT_EYE, RIGHT_EYE, load_face_model
 from emotalk_core.perception.landmarks.topology import N_SURFACE, rigid_points
@@ -45,6 +46,7 @@ class HeadSurface:
 
 
 @lru_cache(maxsize=2)
+@threadpool_limits.wrap(limits=1)  # more round by their number
 def head_surface(stiffness: float) -> HeadSurface:
     """Skin and eyeballs of the face model's head, tied to its landmarks.
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from emotalk_core.actor.face_model import load_face_model
 from emotalk_core.perception.landmarks import topology as tp
@@ -59,6 +60,15 @@ def test_surface_follows_its_landmarks_and_any_rigid_motion() -> None:
     chin = np.argmin(np.linalg.norm(bent - rest[tp.CHIN], axis=1))
     top = np.argmin(bent[:, 1])
     assert moved[chin, 1] > 0.004 and np.linalg.norm(moved[top]) < 0.006
+
+
+def test_surface_is_the_same_for_any_number_of_threads() -> None:
+    weights = []
+    for threads in (1, 2):
+        head_surface.cache_clear()
+        with threadpool_limits(threads):
+            weights.append(head_surface(STIFFNESS).weights)
+    assert np.array_equal(*weights)
 
 
 def test_normals_turn_with_the_camera_and_stay_inside_the_labels() -> None:
