@@ -43,6 +43,12 @@ SHORT_LESSON = 4  # the same in a step that draws, which would else take much lo
 CALM_STRIDE = 4  # of the other mesh points every fourth keeps the cheeks and the brow in place
 
 
+def lip_gap(motion: Float[Tensor, "B L 2"]) -> Float[Tensor, " B"]:
+    """How far the inner lips are apart at their middle, less their neutral gap."""
+    upper, lower = (LIPS.index(point) for point in (UPPER_INNER_LIP, LOWER_INNER_LIP))
+    return motion[:, lower, 1] - motion[:, upper, 1]
+
+
 @dataclass(frozen=True)
 class Step:
     """One step's comparison, and what densification looks at.
@@ -314,11 +320,19 @@ class FaceLayer:
         """Standard deviation of the predicted lip gap over the tracked one's; not of emotions."""
         if self._scene.bank is not None:
             return None
-        motion = self._motion([Sample(int(frame)) for frame in frames])
-        upper, lower = np.searchsorted(self._chosen, (UPPER_INNER_LIP, LOWER_INNER_LIP))
-        pair = (motion.predicted, motion.target)
-        predicted, target = (float((m[:, lower, 1] - m[:, upper, 1]).std()) for m in pair)
+        predicted, target = (float(lip_gap(motion).std()) for motion in self.lip_motion(frames))
         return predicted / target if target > 0 else None
+
+    def lip_motion(
+        self, frames: Int[np.ndarray, " B"]
+    ) -> tuple[Float[Tensor, "B L 2"], Float[Tensor, "B L 2"]]:
+        """Motion of the points `LIPS` as the branch says it, and as it was tracked.
+
+        Both in outer eye distances.
+        """
+        motion = self._motion([Sample(int(frame)) for frame in frames])
+        lips = np.searchsorted(self._chosen, LIPS)
+        return motion.predicted[:, lips], motion.target[:, lips]
 
     def _motion(self, samples: Sequence[Sample]) -> LandmarkMotion:
         """Of the branch that trains: the face branch, or with an emotion bank what emotion adds."""

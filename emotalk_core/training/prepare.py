@@ -156,9 +156,12 @@ class Prepared:
     nearest_psnr: float | None = None
 
 
-def prepare(job: Job) -> Prepared:
-    """Read inputs, find usable frames and build the model of the stage."""
-    clip = read_clip(job.paths)
+def prepare(job: Job, clip: Clip | None = None) -> Prepared:
+    """Read inputs, find usable frames and build the model of the stage.
+
+    With a clip it goes before what `job.paths` tell: frames that it calls invalid teach nothing.
+    """
+    clip = clip or read_clip(job.paths)
     for name, rule in VIDEO_RULES.items():
         expect_frames(getattr(job.paths, name), clip.manifest.n_frames, rule)
     bank = _read_bank(job, clip)
