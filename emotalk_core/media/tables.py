@@ -17,6 +17,8 @@ from emotalk_core.types.camera import CameraPath
 from emotalk_core.types.manifest import Manifest
 from emotalk_core.types.metrics import METRIC_COLUMNS, MetricRow
 
+# Columns of names: 001 stays 001 and NA stays NA, whatever else they look like
+NAME_COLUMNS = ("subject", "method", "scenario", "clip", "metric", "evaluator")
 FLOAT_FORMAT = "%.6g"  # six digits: more than any metric means, and the same bytes everywhere
 
 
@@ -26,9 +28,13 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a CSV; ArtifactError when it is missing, broken or lacks one of `columns`."""
+    """Read a CSV; ArtifactError when it is missing, broken or lacks one of `columns`.
+
+    Names (`NAME_COLUMNS`) are text whatever they look like; an empty one is "".
+    """
+    names = dict.fromkeys(NAME_COLUMNS, str)
     try:
-        table = pd.read_csv(path, skipinitialspace=True)
+        table = pd.read_csv(path, skipinitialspace=True, converters=names)
     except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ArtifactError(
             f"{path}: not readable as CSV ({error}); delete it and run again"

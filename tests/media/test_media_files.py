@@ -163,6 +163,11 @@ def test_table_format_and_columns(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     tables.write_table(path, pd.DataFrame({"frame": [0, 1], "v": [1 / 3, np.nan]}))
     assert path.read_bytes() == b"frame,v\n0,0.333333\n1,\n"
+    names = pd.DataFrame({"subject": ["007", "NA", "1e5", ""], "value": [1.5, np.nan, 3, 4]})
+    tables.write_table(tmp_path / "names.csv", names)
+    read = tables.read_table(tmp_path / "names.csv", ["subject"])
+    assert read["subject"].tolist() == ["007", "NA", "1e5", ""]
+    assert read["value"].isna().tolist() == [False, True, False, False]
     assert tables.read_table(path, ["frame"])["v"].isna().tolist() == [False, True]
     with pytest.raises(ArtifactError, match=r"columns \['w'\] are missing"):
         tables.read_table(path, ["w"])
