@@ -356,7 +356,7 @@ def _layer(job: Job, parts: dict[str, nn.Module], scene: Scene) -> Layer:
 
 def _teachers(job: Job, face: FaceModel) -> Teachers | None:
     """Who teaches the branch of the face, with start values that depend only on the seed."""
-    if job.stage != "face" or not job.settings.teacher_steps:
+    if job.stage != "face" or not job.settings.has_teachers:
         return None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(job.seed + TEACHERS_SEED)

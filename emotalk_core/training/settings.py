@@ -95,6 +95,11 @@ class TrainingSettings:
     save_every_seconds: float = 30.0
     backend: str = "auto"
 
+    @property
+    def has_teachers(self) -> bool:
+        """Whether branches of other seeds teach: for some steps, by the landmarks' motion."""
+        return self.teacher_steps > 0 and self.lambda_landmark > 0
+
     def __post_init__(self) -> None:
         mistakes = [
             explain(name, getattr(self, name), "wanted a number >= 0", "correct config.yaml")

@@ -117,7 +117,7 @@ def _stage(block: dict) -> StageData:
 
 
 def plan_phases(stage: StageData, settings: TrainingSettings, method: Method) -> tuple[Phase, ...]:
-    """Phases of one run with their steps and weights; phases of zero steps are left out.
+    """Phases of one run with their steps and weights; those of no steps or no loss are left out.
 
     Normal and sync losses are off where the method says so, and what teachers say where there are
     none; in the combined ablation the emotion
@@ -131,13 +131,13 @@ def plan_phases(stage: StageData, settings: TrainingSettings, method: Method) ->
             weights = {k: v for k, v in weights.items() if k not in NORMAL_LOSSES}
         if not method.sync:
             weights.pop("sync", None)
-        if not settings.teacher_steps:
+        if not settings.has_teachers:
             weights.pop("taught", None)
         weights = {name: value for name, value in weights.items() if value > 0}
         if method.emotion == "combined":
             trains = tuple(name.removeprefix("emotion_") for name in data.trains)
             data = PhaseData(**{**vars(data), "trains": trains})
-        if length:
+        if length and weights:
             phases.append(Phase(data, start, start + length, weights))
             start += length
     return tuple(phases)

@@ -52,6 +52,18 @@ def test_teachers_learn_first_and_say_nothing_where_there_are_none() -> None:
         assert all(("taught" in phases[name].weights) == taught for name in ("landmarks", "motion"))
 
 
+def test_phases_that_lose_their_only_loss_are_left_out() -> None:
+    """`lambda_landmark: 0` turns the landmark motion off wherever it is the only thing to learn."""
+    settings = TrainingSettings(
+        steps=50, teacher_steps=7, landmark_steps=10, canonical_steps=5, lambda_landmark=0.0
+    )
+    for name in ("mouth", "face", "emotion"):
+        phases = plan_phases(load_stages()[name], settings, get_method("emotalk"))
+        assert phases and all(phase.weights for phase in phases)
+        assert [p.start for p in phases] == [0, *(p.stop for p in phases[:-1])]
+        assert not any({"landmark", "taught"} & set(phase.weights) for phase in phases)
+
+
 def test_settling_starts_its_own_decay() -> None:
     steps = {"landmark_steps": 10, "canonical_steps": 100, "steps": 100, "settle_steps": 50}
     phases = plan_phases(load_stages()["face"], TrainingSettings(**steps), get_method("emotalk"))
