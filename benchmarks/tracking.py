@@ -30,10 +30,11 @@ from emotalk_core.actor.motion import pulses
 from emotalk_core.actor.performance import ActorSettings, Performance, perform
 from emotalk_core.actor.truth import render_performance
 from emotalk_core.perception.action_units.packaged import ACTION_UNITS, action_units
+from emotalk_core.perception.glasses.reader import CLIP_FRAMES, GlassesReader
 from emotalk_core.perception.landmarks import create_detector
 from emotalk_core.perception.landmarks import topology as tp
 from emotalk_core.perception.tracking.axes import DETECTORS, LOOKS, Looks, part_maps
-from emotalk_core.perception.tracking.clip import fill_gaps
+from emotalk_core.perception.tracking.clip import detect_clip, fill_gaps
 from emotalk_core.perception.tracking.settings import TrackingSettings
 from emotalk_core.perception.tracking.shape import spread_frames
 from emotalk_core.perception.tracking.skin import watch_skin
@@ -100,18 +101,29 @@ def actor_clip(seed: int, seconds: float, kind: str, detector: str) -> Arrays:
             lips = frame.landmarks_world[[tp.LOWER_INNER_LIP, tp.UPPER_INNER_LIP], 1]
             rows["gap"].append(lips[0] - lips[1])
     arrays = {k: np.array(v) for k, v in rows.items()}
-    return {"names": np.array(performance.names)} | arrays | looked_at(pictures, arrays["points"])
+    names = {"names": np.array(performance.names)}
+    return names | arrays | looked_at(pictures, arrays["points"], detector)
 
 
-def looked_at(pictures: list[UInt8[np.ndarray, "H W 3"]], points: np.ndarray) -> Arrays:
-    """What the tracker sees of the frames beside their landmarks."""
+def looked_at(
+    pictures: list[UInt8[np.ndarray, "H W 3"]], points: np.ndarray, detector: str
+) -> Arrays:
+    """What the tracker sees of the frames beside their landmarks; of wearers these too, anew."""
     clip = fill_gaps(points.astype(np.float64))
+    known = spread_frames(clip.valid, CLIP_FRAMES)
+    glasses = GlassesReader((pictures[i], clip.points[i, :, :2]) for i in known)
+    faces = pictures
+    if glasses.worn:
+        faces = [glasses.taken_off(f, p[:, :2]) for f, p in zip(pictures, clip.points)]
+        with create_detector(detector) as found:
+            clip = detect_clip(faces, len(faces), found)
     frames = spread_frames(clip.valid, LOOKS)
     chosen = np.array([pictures[i] for i in frames])
     return {
+        "points": np.where(clip.valid[:, None, None], clip.points, np.nan),
         "looked_at": frames,
         "parts": part_maps(chosen, clip.points[frames, :, :2]),
-        "grey": np.array([cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]),
+        "grey": np.array([cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in faces]),
     }
 
 
@@ -136,9 +148,8 @@ def real_clip(path: Path, detector: str) -> Arrays:
             points.append(np.full((478, 3), np.nan) if face is None else face)
             pictures.append(frame)
     return {
-        "points": np.array(points),
         "size": np.array(size),
-        **looked_at(pictures, np.array(points)),
+        **looked_at(pictures, np.array(points), detector),
     }
 
 
@@ -249,7 +260,7 @@ def main() -> None:
     results: dict[str, float] = {}
 
     def tracked(name: str, make: Callable[[], Arrays]) -> tuple[HeadTrack, Arrays, int]:
-        arrays = cached(options.cache, f"{options.detector}_watched_{name}", make)
+        arrays = cached(options.cache, f"{options.detector}_bare_{name}", make)
         size = int(arrays.get("size", SIZE))
         started = time.perf_counter()
         clip = fill_gaps(arrays["points"].astype(np.float64))

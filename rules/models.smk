@@ -2,6 +2,13 @@
 
 PARSING = "results/common/parsing"
 MODELS = "results/common/models"
+# By network: people, pictures of each, px of a picture, px around the mouth that are kept
+LESSONS = {
+    "head_parts": (34, 9, 320, None),
+    "mouth_parts": (60, 12, 640, 240),
+    "glasses": (40, 8, 400, None),
+}
+TRAINING = {"head_parts": (900, 16), "mouth_parts": (3600, 8), "glasses": (1500, 12)}
 
 
 # Pictures of random actors with exact labels; of mouths, only a window of larger pictures is kept.
@@ -16,15 +23,12 @@ rule render_lessons:
     resources:
         mem_mb=memory(3000),
     params:
-        # people, pictures of each, px of a picture, px around the mouth that are kept
-        identities=lambda wildcards: {"head_parts": 34, "mouth_parts": 60}[
-            wildcards.task
-        ],
-        frames=lambda wildcards: {"head_parts": 9, "mouth_parts": 12}[wildcards.task],
-        size=lambda wildcards: {"head_parts": 320, "mouth_parts": 640}[wildcards.task],
-        window=lambda wildcards: {"head_parts": None, "mouth_parts": 240}[
-            wildcards.task
-        ],
+        identities=lambda wildcards: LESSONS[wildcards.task][0],
+        frames=lambda wildcards: LESSONS[wildcards.task][1],
+        size=lambda wildcards: LESSONS[wildcards.task][2],
+        window=lambda wildcards: LESSONS[wildcards.task][3],
+        # What wears none gets it drawn on
+        glasses=lambda wildcards: wildcards.task != "glasses",
     script:
         "../workflow_scripts/render_lessons.py"
 
@@ -48,8 +52,8 @@ rule train_parser:
         mem_mb=memory(3000),
     params:
         # batches, crops in each
-        steps=lambda wildcards: {"head_parts": 900, "mouth_parts": 3600}[wildcards.task],
-        batch=lambda wildcards: {"head_parts": 16, "mouth_parts": 8}[wildcards.task],
+        steps=lambda wildcards: TRAINING[wildcards.task][0],
+        batch=lambda wildcards: TRAINING[wildcards.task][1],
         seed=SEED,
     script:
         "../workflow_scripts/train_parser.py"

@@ -12,4 +12,5 @@ with stage(snakemake) as job:
         frames=job.params.frames,
         size=job.params.size,
         window=job.params.window,
+        glasses=job.params.glasses,
     )

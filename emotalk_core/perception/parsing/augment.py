@@ -12,6 +12,14 @@ from jaxtyping import Bool, Float, Float32, UInt8
 
 from emotalk_core.perception.landmarks import topology as tp
 from emotalk_core.perception.parsing.crops import cut, to_canonical
+from emotalk_core.perception.parsing.noise import noise_field
+from emotalk_core.perception.parsing.spectacles import (
+    BAGS_SHARE,
+    STRANDS_SHARE,
+    draw_bags,
+    draw_strands,
+    wear_glasses,
+)
 from emotalk_core.perception.parsing.tasks import ParsingTask
 from emotalk_core.types.regions import LABEL, REGION_NAMES
 
@@ -38,7 +46,6 @@ NO_INNER_RING = 0.1  # share of crops in which the inner lips were not found
 UPPER_INNER = (191, 80, 81, 82, 13, 312, 311, 310, 415)
 LOWER_INNER = (95, 88, 178, 87, 14, 317, 402, 318, 324)
 ROUGH_SHARE = 0.5  # of crops: coarse textures over background and clothes
-GLASSES_SHARE = 0.2
 PALE_LIPS = 0.9  # so much of the way from lips to skin a mouth's colour may lie
 LIP_LIGHT, LIP_TINT = (
     0.2,
@@ -91,11 +98,6 @@ def disturbed_points(
     return moved
 
 
-def _noise_field(size: int, cells: int, rng: np.random.Generator) -> Float32[np.ndarray, "S S"]:
-    coarse = rng.standard_normal((cells, cells)).astype(np.float32)
-    return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
-
-
 def _recolour(
     crop: Float32[np.ndarray, "S S 3"], labels: UInt8[np.ndarray, "S S"], rng: np.random.Generator
 ) -> Float32[np.ndarray, "S S 3"]:
@@ -122,7 +124,7 @@ def _lip_light(
 ) -> Float32[np.ndarray, "S S 3"]:
     """Lips that are darker above than below or the other way, by another tint too."""
     size = len(lips)
-    field = np.stack([_noise_field(size, 3, rng)] * 3, axis=-1) * rng.normal(0, LIP_LIGHT)
+    field = np.stack([noise_field(size, 3, rng)] * 3, axis=-1) * rng.normal(0, LIP_LIGHT)
     rows = np.flatnonzero(lips.any(axis=1))
     if len(rows):
         across = np.clip((np.arange(size) - rows.mean()) / max(np.ptp(rows) / 2, 1), -1, 1)
@@ -137,28 +139,10 @@ def _rough(
     size = len(crop)
     for name in ("background", "clothes"):
         if rng.random() < ROUGH_SHARE:
-            field = _noise_field(size, int(rng.integers(3, 24)), rng)
+            field = noise_field(size, int(rng.integers(3, 24)), rng)
             tint = rng.normal(0, 30, 3).astype(np.float32)
             mask = (labels == LABEL[name]).astype(np.float32)
             crop += (field * mask)[..., None] * tint
-
-
-def _glasses(
-    crop: Float32[np.ndarray, "S S 3"], points: Float[np.ndarray, "478 2"], rng: np.random.Generator
-) -> None:
-    """Rims and sides of glasses, drawn over the picture; labels stay what is behind them."""
-    colour = [float(v) for v in rng.uniform(0, 120, 3)]
-    distance = float(np.linalg.norm(points[33] - points[263]))
-    thick = max(round(distance * rng.uniform(0.02, 0.07)), 1)
-    width, height = distance * rng.uniform(0.24, 0.3), distance * rng.uniform(0.16, 0.24)
-    along = points[263] - points[33]
-    angle = float(np.degrees(np.arctan2(along[1], along[0])))
-    for ring, ear in ((tp.RIGHT_EYE, 234), (tp.LEFT_EYE, 454)):
-        centre = points[list(ring)].mean(axis=0) + np.array([0, 0.05 * distance])
-        middle = (int(centre[0]), int(centre[1]))
-        cv2.ellipse(crop, middle, (int(width), int(height)), angle, 0, 360, colour, thick)
-        end = (int(points[ear][0]), int(points[ear][1] - 0.15 * distance))
-        cv2.line(crop, middle, end, colour, thick) if thick > 1 else None
 
 
 def _camera(
@@ -170,9 +154,9 @@ def _camera(
     level = cv2.resize(drawing, (seen, seen), interpolation=cv2.INTER_AREA)
     cells = int(rng.integers(2, 7))
     shade = np.exp(
-        rng.normal(0, UNEVEN) * _noise_field(seen, cells, rng)[..., None]
+        rng.normal(0, UNEVEN) * noise_field(seen, cells, rng)[..., None]
         + rng.normal(0, UNEVEN_TINT, 3).astype(np.float32)
-        * _noise_field(seen, cells, rng)[..., None]
+        * noise_field(seen, cells, rng)[..., None]
     )
     tint = np.exp(rng.normal(0, 0.05, 3) + rng.normal(0, 0.15)).astype(np.float32)
     level = np.clip(level * shade * tint, 0, 255) / 255
@@ -209,10 +193,17 @@ def learner_view(
     parts = cut(labels, finer, fine, nearest=True)
     drawing = _recolour(drawing, parts, rng)
     _rough(drawing, parts, rng)
-    if rng.random() < GLASSES_SHARE:
-        _glasses(drawing, points * (fine / size), rng)
+    worn = np.zeros(parts.shape, np.float32)
+    if task.drawn and rng.random() < STRANDS_SHARE:
+        draw_strands(drawing, points * (fine / size), rng)
+    if task.drawn and rng.random() < BAGS_SHARE:
+        draw_bags(drawing, points * (fine / size), rng)
+    if rng.random() < task.glasses_share:
+        worn = wear_glasses(drawing, points * (fine / size), rng)
     classes = task.class_of_label()[parts]
     masks = [(classes == k).astype(np.float32) for k in range(len(task.classes))]
+    if task.drawn:
+        masks = [*(mask * (1 - worn) for mask in masks[:-1]), worn]
     small = [cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA) for mask in masks]
     shares = np.stack(small, axis=-1)
     return _camera(drawing, size, rng), disturbed_points(points, 0.08 / metres, rng), shares

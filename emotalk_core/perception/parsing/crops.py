@@ -29,6 +29,7 @@ class CropPlan:
 
 HEAD_CROP = CropPlan(size=96, side=0.32, centre=(0.0, -0.03))  # hair to collar
 MOUTH_CROP = CropPlan(size=96, side=0.08, centre=None)  # wide open mouths and their corners
+GLASSES_CROP = CropPlan(size=128, side=0.18, centre=(0.0, 0.005))  # from ear to ear
 LEAST_CHANCE = 1e-4  # below it the networks' chances mean nothing
 
 
@@ -120,6 +121,7 @@ HEAD_RINGS = (
     (tp.RIGHT_EYE, tp.LEFT_EYE),
     (tp.RIGHT_BROW, tp.LEFT_BROW),
 )
+GLASSES_RINGS = ((tp.OVAL,), (tp.RIGHT_EYE, tp.LEFT_EYE), (tp.RIGHT_BROW, tp.LEFT_BROW))
 MOUTH_RINGS = ((tp.OUTER_LIPS,), (tp.INNER_LIPS,))
 Rings = tuple[tuple[tuple[int, ...], ...], ...]
 

@@ -27,6 +27,7 @@ DATA = Path(__file__).parent / "data"
 WEIGHTS = {
     "head_parts": "20b6b5f3617c31fe251347db9e277ace37672731f85cdab3431e52ec73624848",
     "mouth_parts": "c4b7ce21047a78e4c6d8dd1ff08713bae01c0c9694d543fe725ef3dbd17a3dd4",
+    "glasses": "d253b9a9ba3f4cc55276fa34aba52adbd7bf9ad0429b583e2f329b16ad90aef4",
 }
 
 

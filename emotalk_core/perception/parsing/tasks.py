@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from emotalk_core.perception.parsing.crops import (
+    GLASSES_CROP,
+    GLASSES_RINGS,
     HEAD_CROP,
     HEAD_RINGS,
     MOUTH_CROP,
@@ -27,6 +29,8 @@ class ParsingTask:
         classes: each a tuple of region names; what is named nowhere belongs to the first class.
         weights: of the classes in the loss. width: channels at the finest resolution.
         thin_parts: some parts are strips of a pixel of the frame.
+        drawn: the last class is what is drawn on (`spectacles`); no label names it.
+        glasses_share: of the lessons get glasses drawn on.
     """
 
     name: str
@@ -36,6 +40,8 @@ class ParsingTask:
     weights: tuple[float, ...]
     width: int = 16
     thin_parts: bool = False
+    drawn: bool = False
+    glasses_share: float = 0.2
 
     @property
     def inputs(self) -> int:
@@ -82,4 +88,14 @@ MOUTH = ParsingTask(
     width=20,
     thin_parts=True,
 )
-TASKS = {task.name: task for task in (HEAD, MOUTH)}
+GLASSES = ParsingTask(
+    name="glasses",
+    crop=GLASSES_CROP,
+    rings=GLASSES_RINGS,
+    classes=(REGION_NAMES, ()),
+    weights=(1.0, 2.0),
+    thin_parts=True,
+    drawn=True,
+    glasses_share=0.55,
+)
+TASKS = {task.name: task for task in (HEAD, MOUTH, GLASSES)}

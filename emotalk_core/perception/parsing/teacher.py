@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from emotalk_core.actor.face_model import load_face_model
-from emotalk_core.actor.identity import Identity, random_identity
+from emotalk_core.actor.identity import NO_GLASSES, Identity, random_identity
 from emotalk_core.actor.performance import ActorSettings, perform
 from emotalk_core.actor.pose import Pose
 from emotalk_core.actor.renderer import Actor
@@ -102,7 +102,9 @@ def random_pose(rng: np.random.Generator) -> Pose:
     )
 
 
-def lessons(seed: int, identities: int, frames: int, size: int) -> Iterator[Lesson]:
+def lessons(
+    seed: int, identities: int, frames: int, size: int, glasses: bool = True
+) -> Iterator[Lesson]:
     """Random actors one after the other; frames in which no face is found are left out.
 
     Args:
@@ -110,11 +112,14 @@ def lessons(seed: int, identities: int, frames: int, size: int) -> Iterator[Less
         identities: how many people.
         frames: pictures of each.
         size: side of the pictures, px.
+        glasses: people may wear some (the labels do not know them).
     """
     names = load_face_model().expression_names
     with create_detector(static=True) as detector:
         for number in range(identities):
             identity = random_identity(FIRST_IDENTITY + seed * identities + number)
+            if not glasses:
+                identity = replace(identity, glasses=NO_GLASSES)
             rng = np.random.default_rng([identity.seed, 4])
             actor = Actor(identity, size)
             spoken = spoken_expressions(identity)
@@ -129,7 +134,14 @@ def lessons(seed: int, identities: int, frames: int, size: int) -> Iterator[Less
 
 
 def write_lessons(
-    path: Path, *, seed: int, identities: int, frames: int, size: int, window: int | None = None
+    path: Path,
+    *,
+    seed: int,
+    identities: int,
+    frames: int,
+    size: int,
+    window: int | None = None,
+    glasses: bool = True,
 ) -> None:
     """All lessons as stacked arrays in one `.npz` (keys: the fields of `Lesson`).
 
@@ -140,10 +152,11 @@ def write_lessons(
         frames: the same.
         size: the same.
         window: px around the mouth that are kept; None: the whole picture.
+        glasses: as of `lessons`.
     """
     steps = Progress("lessons", identities * frames, logger)
     found = []
-    for lesson in lessons(seed, identities, frames, size):
+    for lesson in lessons(seed, identities, frames, size, glasses):
         found.append(lesson if window is None else lesson.around_mouth(window))
         steps.step()
     with atomic_path(path) as temporary, temporary.open("wb") as file:

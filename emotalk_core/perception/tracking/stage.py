@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -12,12 +13,13 @@ from threadpoolctl import threadpool_limits
 
 from emotalk_core.media.tables import describe, read_manifest, write_arrays, write_cameras
 from emotalk_core.media.video import VideoReader, expect_frames, read_video
+from emotalk_core.perception.glasses.reader import clip_glasses, without_glasses_clip
 from emotalk_core.perception.landmarks import create_detector
 from emotalk_core.perception.tracking.axes import DETECTORS, LOOKS, Looks, part_maps
 from emotalk_core.perception.tracking.clip import ClipLandmarks, detect_clip, refuse_bad_clip
 from emotalk_core.perception.tracking.settings import TrackingSettings
 from emotalk_core.perception.tracking.shape import spread_frames
-from emotalk_core.perception.tracking.skin import watch_skin
+from emotalk_core.perception.tracking.skin import Frames, watch_skin
 from emotalk_core.perception.tracking.solve import HeadTrack, solve_head
 from emotalk_core.types.manifest import Manifest
 from emotalk_core.weights import find_weights, weight_files
@@ -60,6 +62,13 @@ def track_head(
     with threadpool_limits(threads), create_detector(settings.detector) as detector:
         clip = detect_clip(VideoReader(video), facts.n_frames, detector)
         refuse_bad_clip(clip, settings.max_invalid_share)
+        faces: Callable[[], Frames] = partial(VideoReader, video)
+        glasses = clip_glasses(video, clip.points, clip.valid)
+        if glasses.worn:
+            # Rims draw the points of brows, lids and nose to them, and keep the skin's motion still
+            faces = partial(without_glasses_clip, video, clip.points, glasses)
+            clip = behind_glasses(faces, clip, settings.detector)
+            refuse_bad_clip(clip, settings.max_invalid_share)
         looks = look_at(video, clip) if settings.detector in DETECTORS else None
         head = solve_head(
             clip,
@@ -68,7 +77,7 @@ def track_head(
             settings,
             principal_point(facts),
             looks=looks,
-            watch=partial(watch_skin, partial(VideoReader, video)),
+            watch=partial(watch_skin, faces),
         )
     logger.info("tracking: %s", describe(_summary(head)))
     write_cameras(cameras, head.cameras)
@@ -85,6 +94,20 @@ def track_head(
         valid=head.valid,
         reason=np.array(head.reasons),
     )
+
+
+def behind_glasses(
+    faces: Callable[[], Frames], clip: ClipLandmarks, detector: str
+) -> ClipLandmarks:
+    """Landmarks of the faces as they are without glasses.
+
+    Args:
+        faces: opens the clip's frames without them.
+        clip: landmarks with them.
+        detector: name of the landmark detector.
+    """
+    with create_detector(detector) as opened:  # a new one: the other still follows the last frame
+        return detect_clip(faces(), len(clip.valid), opened)
 
 
 def look_at(video: Path, clip: ClipLandmarks) -> Looks:

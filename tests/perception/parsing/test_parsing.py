@@ -18,7 +18,7 @@ from emotalk_core.perception.parsing.crops import (
 )
 from emotalk_core.perception.parsing.network import PartNet, count_parameters
 from emotalk_core.perception.parsing.packaged import DATA, WEIGHTS, PartReader
-from emotalk_core.perception.parsing.tasks import HEAD, MOUTH, TASKS
+from emotalk_core.perception.parsing.tasks import GLASSES, HEAD, MOUTH, TASKS
 from emotalk_core.perception.parsing.teacher import FIELDS, lessons, write_lessons
 from emotalk_core.perception.parsing.train import soft_loss, train_network
 from emotalk_core.types.regions import LABEL, REGION_NAMES, region_mask
@@ -125,6 +125,22 @@ def test_learner_sees_labels_where_the_picture_has_them(taught: Path) -> None:
         assert (lips & found).sum() > 0.4 * (lips | found).sum()
 
 
+def test_drawn_glasses_are_the_last_class(taught: Path) -> None:
+    stored = np.load(taught)
+    points = stored["landmarks"][0].astype(float)
+    transform = crop_transform(points, GLASSES.crop)
+    covered = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        view = (stored["rgb"][0], stored["labels"][0], points, transform, rng)
+        crop, _, shares = learner_view(GLASSES, *view)
+        assert crop.shape == (128, 128, 3) and shares.shape == (128, 128, 2)
+        assert np.allclose(shares.sum(axis=-1), 1, atol=1e-5)
+        covered.append(float(shares[..., 1].mean()))
+    assert 2 < sum(share == 0 for share in covered) < 10  # some faces wear none
+    assert max(covered) < 0.15  # frames, not lenses
+
+
 def test_strips_of_less_than_a_pixel_are_taught_as_shares(taught: Path) -> None:
     stored = np.load(taught)
     points = stored["landmarks"][0].astype(float)
@@ -186,8 +202,9 @@ def test_packaged_network_finds_the_parts_of_a_new_actor(name: str, taught: Path
     chances = reader.read(*seen).full((128, 128))
     assert chances.shape == (128, 128, len(task.classes))
     assert np.allclose(chances.sum(axis=-1), 1, atol=1e-4)
-    some = reader.read(*seen, wanted=(0, 2)).full((128, 128))
-    assert np.allclose(some, chances[..., [0, 2]], atol=1e-5)
+    last = len(task.classes) - 1
+    some = reader.read(*seen, wanted=(0, last)).full((128, 128))
+    assert np.allclose(some, chances[..., [0, last]], atol=1e-5)
     found = chances.argmax(axis=-1)
     truth = task.class_of_label()[stored["labels"][0]]
     low, high = stored["landmarks"][0][:468].min(axis=0), stored["landmarks"][0][:468].max(axis=0)

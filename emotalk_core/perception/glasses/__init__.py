@@ -1,0 +1,1 @@
+"""Glasses: whether they are worn and where; faces without them and with them again."""
