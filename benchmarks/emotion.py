@@ -30,6 +30,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from emotalk_core.emotion.bank import EmotionalFrame
 from emotalk_core.emotion.basis import PersonNeutral, person_neutral
 from emotalk_core.emotion.circle import evaluation_points
 from emotalk_core.emotion.geometric import GeometricGenerator
@@ -42,6 +43,7 @@ from emotalk_core.media.tables import read_arrays, read_manifest
 from emotalk_core.media.video import VideoReader
 from emotalk_core.perception.emotion.circumplex import class_circumplex, expression_circumplex
 from emotalk_core.perception.emotion.classes import ExpressionClasses, upright_face
+from emotalk_core.perception.glasses.reader import GlassesReader, clip_glasses
 from emotalk_core.perception.identity.packaged import DlibIdentity
 from emotalk_core.perception.landmarks.packaged import FaceMeshLandmarks
 from emotalk_core.perception.tracking.single_frame import SingleFrameFitter
@@ -163,6 +165,12 @@ class Subject:
     valid: np.ndarray
     person: PersonNeutral
     fitter: SingleFrameFitter
+    glasses: GlassesReader
+
+    def shown(self, index: int, generator: GeometricGenerator) -> EmotionalFrame:
+        """One frame, ready to be edited as the bank's are."""
+        frame, points = self.frames[index], self.landmarks[index]
+        return EmotionalFrame(generator, frame, points, self.glasses.cover(frame, points))
 
     def spread(self, count: int) -> list[int]:
         """Tracked frames spread over the clip."""
@@ -189,6 +197,7 @@ def open_subject(folder: Path) -> Subject:
         valid,
         person_neutral(arrays["neutral"], arrays["landmarks"], valid),
         SingleFrameFitter.of_person(arrays["neutral"]),
+        clip_glasses(folder / "video.mkv", arrays["landmarks"], valid),
     )
 
 
@@ -245,7 +254,7 @@ def edit_stills(
     """The generator at all points on frames spread over the clip."""
     tally = Tally()
     for number, index in enumerate(subject.spread(count)):
-        frame, points = subject.frames[index], subject.landmarks[index]
+        frame, shown = subject.frames[index], subject.shown(index, generator)
         before = readers.read(frame)
         if before is None:
             continue
@@ -253,7 +262,7 @@ def edit_stills(
         own = None if embed is None else embed.embed(frame, before.landmarks)
         for target in POINTS:
             start = time.process_time()
-            face = generator.generate(frame, points, *target.tolist(), subject.person)
+            face = shown.at(*target.tolist(), subject.person)
             tally.milliseconds.append(1e3 * (time.process_time() - start))
             tally.jacobian.append(face.smallest_jacobian)
             after = readers.read(face.image)
@@ -272,7 +281,7 @@ def edit_run(subject: Subject, generator: GeometricGenerator, readers: Readers) 
         after, moved = [], []
         for i in subject.run():
             points = subject.landmarks[i]
-            face = generator.generate(subject.frames[i], points, *POINTS[point], subject.person)
+            face = subject.shown(i, generator).at(*POINTS[point], subject.person)
             after.append(readers.read(face.image))
             moved.append((face.landmarks - points[:, :2]) / eye_distance(points))
         correlations.append(opening_correlation(calm, landmarks_of(after)))
@@ -418,8 +427,7 @@ def edited(
     generator: GeometricGenerator, subject: Subject, index: int, emotion: tuple[float, float]
 ) -> np.ndarray:
     """One frame of the clip with an emotion."""
-    points = subject.landmarks[index]
-    return generator.generate(subject.frames[index], points, *emotion, subject.person).image
+    return subject.shown(index, generator).at(*emotion, subject.person).image
 
 
 def write_sheet(path: Path, subject: Subject, draw: Draw) -> None:

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, UInt8
 
 from emotalk_core.emotion.basis import PersonNeutral
-from emotalk_core.emotion.generator import EmotionalFaceGenerator
+from emotalk_core.emotion.generator import EmotionalFaceGenerator, GeneratedFace
 from emotalk_core.emotion.measures import eye_distance
 from emotalk_core.emotion.poisson import CloneSettings, clone_face
 from emotalk_core.emotion.quality import FaceQuality, QualityLimits, check_face
 from emotalk_core.emotion.readings import FaceReader, SeenFace
 from emotalk_core.emotion.warping import warp_labels, warp_normals
+from emotalk_core.perception.glasses.retouch import rim_mask, with_glasses, without_glasses
 
 TILT_SMOOTHING = 0.05  # eye distances; about the spacing of the landmarks that carry the motion
 
@@ -30,6 +31,7 @@ class SourceFrame:
         index: frame number in the clip.
         image, labels, normals: as in video.mkv, regions.mkv, normals.mkv.
         landmarks: tracked landmarks, px.
+        glasses: [H,W] chance that a pixel shows the frame of glasses; None: none are worn.
     """
 
     index: int
@@ -37,6 +39,43 @@ class SourceFrame:
     labels: UInt8[np.ndarray, "H W"]
     normals: UInt8[np.ndarray, "H W 3"]
     landmarks: Float[np.ndarray, "478 2"]
+    glasses: Float32[np.ndarray, "H W"] | None = None
+
+
+class EmotionalFrame:
+    """A filmed frame that a generator edits at any number of points; glasses stay where they are.
+
+    Args:
+        generator: emotional face generator.
+        frame: RGB.
+        landmarks: px.
+        glasses: as of `SourceFrame`.
+        clone: rectangles for Poisson cloning, None for the generator's whole image.
+    """
+
+    def __init__(
+        self,
+        generator: EmotionalFaceGenerator,
+        frame: UInt8[np.ndarray, "H W 3"],
+        landmarks: Float[np.ndarray, "478 2"],
+        glasses: Float32[np.ndarray, "H W"] | None = None,
+        clone: CloneSettings | None = None,
+    ) -> None:
+        self._generator, self._landmarks, self._clone = generator, landmarks, clone
+        self._frame, self._bare, self._rims = frame, frame, None
+        if glasses is not None:
+            self._rims = rim_mask(glasses, landmarks)
+            self._bare = without_glasses(frame, self._rims)
+
+    def at(self, valence: float, arousal: float, person: PersonNeutral) -> GeneratedFace:
+        """The edit at a point; see `EmotionalFaceGenerator.generate`."""
+        face = self._generator.generate(self._bare, self._landmarks, valence, arousal, person)
+        if self._clone is not None:
+            face = clone_face(self._bare, self._landmarks, face, self._clone)
+        if self._rims is None:
+            return face
+        image = with_glasses(face.image, self._frame, self._rims, self._landmarks)
+        return replace(face, image=image)
 
 
 @dataclass(frozen=True)
@@ -97,16 +136,20 @@ class BankMaker:
     def edits(self, source: SourceFrame, points: Float[np.ndarray, "K 2"]) -> Iterator[BankImage]:
         """The frame at every point, in the order of the points."""
         before = self._read(source.image)
+        shown = EmotionalFrame(
+            self._generator, source.image, source.landmarks, source.glasses, self._clone
+        )
         if not self._warm:
             # each reader's first face touches the process' error stream: never two at a time
             for _ in range(self._threads):
                 self._read(source.image)
             self._warm = True
         if self._executor is None:
-            yield from (self._edit(source, before, v, a) for v, a in points.tolist())
+            yield from (self._edit(source, shown, before, v, a) for v, a in points.tolist())
             return
         jobs: list[Future[BankImage]] = [
-            self._executor.submit(self._edit, source, before, v, a) for v, a in points.tolist()
+            self._executor.submit(self._edit, source, shown, before, v, a)
+            for v, a in points.tolist()
         ]
         for job in jobs:
             yield job.result()
@@ -121,15 +164,12 @@ class BankMaker:
     def _edit(
         self,
         source: SourceFrame,
+        shown: EmotionalFrame,
         before: SeenFace | None,
         valence: float,
         arousal: float,
     ) -> BankImage:
-        face = self._generator.generate(
-            source.image, source.landmarks, valence, arousal, self._person
-        )
-        if self._clone is not None:
-            face = clone_face(source.image, source.landmarks, face, self._clone)
+        face = shown.at(valence, arousal, self._person)
         return BankImage(
             source_frame=source.index,
             valence=valence,

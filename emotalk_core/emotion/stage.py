@@ -32,6 +32,7 @@ from emotalk_core.media.tables import (
     write_table,
 )
 from emotalk_core.media.video import VideoReader, VideoWriter, expect_frames
+from emotalk_core.perception.glasses.reader import GlassesReader, clip_glasses
 
 logger = logging.getLogger(__name__)
 
@@ -175,7 +176,8 @@ def make_bank(
             settings.n_frames,
             len(frames),
         )
-    sources = _read_sources(video, regions, normals, arrays["landmarks"], frames)
+    glasses = clip_glasses(video, arrays["landmarks"][: facts.n_train], valid)
+    sources = _read_sources(video, regions, normals, arrays["landmarks"], frames, glasses)
     with ExitStack() as stack:
         executor = stack.enter_context(ThreadPoolExecutor(threads)) if threads > 1 else None
         maker = stack.enter_context(
@@ -232,6 +234,7 @@ def _read_sources(
     normals: Path,
     landmarks: Float[np.ndarray, "T 478 2"],
     frames: Int[np.ndarray, " M"],
+    glasses: GlassesReader,
 ) -> Iterator[SourceFrame]:
     """One chosen frame after the other; only one is in memory."""
     with (
@@ -240,12 +243,14 @@ def _read_sources(
         VideoReader(normals) as tilts,
     ):
         for index in frames.tolist():
+            image, points = pictures[index], landmarks[index].astype(np.float64)
             yield SourceFrame(
                 index=index,
-                image=pictures[index],
+                image=image,
                 labels=labels[index],
                 normals=tilts[index],
-                landmarks=landmarks[index].astype(np.float64),
+                landmarks=points,
+                glasses=glasses.cover(image, points),
             )
 
 
