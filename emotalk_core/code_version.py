@@ -128,7 +128,8 @@ def _module_digest(name: str) -> tuple[str, frozenset[str]]:
     key = hashlib.sha256(source).hexdigest()
     parsed = _known.get(key) or _known.setdefault(key, _parse(source))
     digest = hashlib.sha256()
-    for data in (path.parent / file for file in parsed.data):
+    places = (path.parent, path.parent / "data")  # a module may name its data folder elsewhere
+    for data in (place / file for file in parsed.data for place in places):
         if data.is_file():
             digest.update(data.name.encode() + data.read_bytes())
     digest.update(parsed.tree.encode())

@@ -31,6 +31,9 @@ STAND_IN, ERROR = "stand_in", "error"  # values of weights.on_missing
 PRESENT, UNVERIFIED, MISSING = "present", "unverified", "missing"
 WRONG_HASH, TRUNCATED = "wrong hash", "truncated"
 USABLE = (PRESENT, UNVERIFIED)
+# speech.extractor -> what the user exports into the folder of weights (docs/weights.md): nobody
+# publishes these as one file, so that no table entry can name its hash
+EXPORTS = {"deepspeech": "deepspeech.onnx", "wav2vec2": "wav2vec2", "hubert": "hubert"}
 
 
 @dataclass(frozen=True)
@@ -236,16 +239,31 @@ def chosen_weights(config: Mapping[str, Any]) -> list[str]:
     return [entry.name for name in blocks for entry in wanted_by(name, config[name])]
 
 
+def _state_of_export(name: str) -> str:
+    """Hash of a file or of all files of a folder that the user exported; what is wrong with it."""
+    path = weights_folder() / name
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    if not files or not files[0].is_file():
+        return MISSING
+    if len(files) == 1:
+        return sha256_of(files[0])
+    listed = "".join(f"{file.relative_to(path)} {sha256_of(file)}\n" for file in files)
+    return hashlib.sha256(listed.encode()).hexdigest()
+
+
 def weights_param(config: Mapping[str, Any], *blocks: str) -> str:
     """A rule's param: what its blocks choose and which bytes lie there; "" where nothing is chosen.
 
     A file that is put there, altered or removed thus reruns exactly the rules that read it.
     """
     entries = [entry for block in blocks for entry in wanted_by(block, config[block])]
+    word = config["speech"]["extractor"] if "speech" in blocks else ""
     program = "action_units" in blocks and config["action_units"]["reader"] == "openface"
-    if not entries and not program:
+    if not entries and not program and word not in EXPORTS:
         return ""
     files = {}
+    if word in EXPORTS:
+        files[word] = _state_of_export(EXPORTS[word])
     for entry in entries:
         state = state_of(entry)
         files[entry.name] = sha256_of(path_of(entry)) if state in USABLE else state

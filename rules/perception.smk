@@ -115,10 +115,9 @@ rule read_face:
         mem_mb=memory(2000),
     params:
         action_units=settings("action_units"),
-        action_units_weights=weights("action_units"),
         action_units_code=code_version("perception.action_units.stage"),
         emotion=settings("emotion_reader"),
-        emotion_weights=weights("emotion_reader"),
+        weights=weights("action_units", "emotion_reader"),
         emotion_code=code_version("perception.emotion.stage"),
     script:
         "../workflow_scripts/read_face.py"
@@ -151,6 +150,7 @@ rule check_quality:
     params:
         settings=settings("quality"),
         weights=weights("regions", "normals", "emotion_reader", "speech", "sync_loss"),
+        generator=CONFIG["emotion_bank"]["generator"],
         code=code_version("evaluation.quality.stage"),
     script:
         "../workflow_scripts/check_quality.py"

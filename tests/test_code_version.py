@@ -18,8 +18,10 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         '"""Doc."""\ndef run():\n    from emotalk_core.helper import x\n    return x  # why\n'
     )
     (root / "helper.py").write_text('TABLE = {"a": "emotalk_core.lazy:Thing"}\nx = 1\n')
-    (root / "lazy.py").write_text('DATA = "table.toml"\nclass Thing: pass\n')
+    (root / "lazy.py").write_text('DATA = "table.toml", "numbers.csv"\nclass Thing: pass\n')
     (root / "table.toml").write_text("a = 1\n")
+    (root / "data").mkdir()
+    (root / "data" / "numbers.csv").write_text("1\n")
     (root / "other.py").write_text("y = 2\n")
     monkeypatch.setattr(module, "PACKAGE", root)
     return root
@@ -44,6 +46,7 @@ def test_closure_follows_function_level_and_lazy_imports(package: Path) -> None:
         ("helper.py", "x = 1", "x = 3", True),
         ("lazy.py", "pass", "z = 1", True),
         ("table.toml", "a = 1", "a = 2", True),
+        ("data/numbers.csv", "1", "2", True),
         ("other.py", "y = 2", "y = 3", False),
     ],
 )

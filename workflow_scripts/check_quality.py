@@ -23,4 +23,5 @@ with stage(snakemake) as job:
         ),
         settings=job.settings(QualitySettings),
         chosen=job.params.weights,
+        generator=job.params.generator,
     )

@@ -33,17 +33,23 @@ TASK_OF = {
 }
 
 
-def stand_ins(speech_extractor: str, chosen: str = "") -> list[dict[str, str]]:
+def stand_ins(
+    speech_extractor: str, chosen: str = "", generator: str = "geometric"
+) -> list[dict[str, str]]:
     """One entry a task: what is used and what it stands for.
 
     Args:
         speech_extractor: id in speech.npz.
         chosen: what the configuration chooses of the paper's own networks and which bytes lie there
             (`weights.weights_param`); a chosen file that is missing is named.
+        generator: of emotional pictures, `emotion_bank.generator`.
     """
     states = files_of(chosen)
     reference = {TASK_OF[name]: (name, s) for name, s in states.items() if name in TASK_OF}
-    return [_entry(*entry, reference.get(entry[0])) for entry in _packaged(speech_extractor)]
+    return [
+        _entry(*entry, reference.get(entry[0]))
+        for entry in _packaged(speech_extractor, generator, by_colour="bisenet" in states)
+    ]
 
 
 def _entry(task: str, used: str, stands_for: str, file: tuple[str, str] | None) -> dict[str, str]:
@@ -67,21 +73,33 @@ def loads(name: str) -> bool:
     return open_network(name, build, STAND_IN, CONVERTED.get(name)) is not None
 
 
-def _packaged(speech_extractor: str) -> list[tuple[str, str, str]]:
+def _unless(used: str, own: str, stands_for: str) -> str:
+    """What a part stands for, unless it is the paper's own."""
+    return "nothing: the paper's own" if used.startswith(own) else stands_for
+
+
+def _packaged(speech_extractor: str, generator: str, by_colour: bool) -> list[tuple[str, str, str]]:
     """(task, what is used, what it stands for) of the packaged parts."""
+    speech = _unless(speech_extractor, "deepspeech", "DeepSpeech")
+    # BiSeNet's mouth has no teeth, and our mouth network is part of the packaged regions
+    teeth = "colour inside the lips" if by_colour else "the network mouth_parts, the clip's colours"
     return [
         ("landmarks", PACKAGED["landmarks"].id, PACKAGED["landmarks"].standing_for),
         ("head pose", "own bundle adjustment on FaceMesh points", "Basel Face Model fit"),
-        ("regions", "mediapipe selfie mask, landmarks and colour", "BiSeNet"),
-        ("teeth", "colour inside the lips", "EasyPortrait"),
+        ("regions", "selfie mask, known-plate matting and the network head_parts", "BiSeNet"),
+        ("teeth", teeth, "EasyPortrait"),
         ("normals", "tracked face surface", "cross-modal normal network"),
         ("action units", PACKAGED["action_units"].id, PACKAGED["action_units"].standing_for),
         ("identity", PACKAGED["identity"].id, PACKAGED["identity"].standing_for),
         ("perceptual distance", PACKAGED["perceptual"].id, PACKAGED["perceptual"].standing_for),
         ("emotion", PACKAGED["emotion"].id, PACKAGED["emotion"].standing_for),
-        ("speech features", speech_extractor, "DeepSpeech"),
+        ("speech features", speech_extractor, speech),
         ("sync loss", "the subject's own expert (sync_loss.expert)", "SyncNet on pixels"),
         ("lips against sound", PACKAGED["sync"].id, PACKAGED["sync"].standing_for),
         ("lips against sound, baseline", RIDGE_ID, RIDGE_STANDING_FOR),
-        ("emotional pictures", "geometric generator", "EmoStyle with a lip network (StyleGAN2)"),
+        (
+            "emotional pictures",
+            f"{generator} generator",
+            _unless(generator, "glef", "EmoStyle with a lip network (StyleGAN2)"),
+        ),
     ]

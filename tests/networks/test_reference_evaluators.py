@@ -201,4 +201,10 @@ def test_quality_json_says_what_is_used_and_what_is_missing(folder: Path) -> Non
     assert entries["regions"]["used"].startswith("bisenet (sha256 ")
     assert entries["regions"]["stands_for"] == "nothing: the paper's own"
     assert entries["teeth"]["used"] == "colour inside the lips (easyportrait: missing)"
-    assert {e["task"]: e for e in stand_ins("logmel")}["regions"]["stands_for"] == "BiSeNet"
+    packaged = {e["task"]: e for e in stand_ins("logmel")}
+    assert packaged["regions"]["stands_for"] == "BiSeNet"
+    assert packaged["teeth"]["used"].startswith("the network mouth_parts")
+    own = {e["task"]: e for e in stand_ins("deepspeech-0.1-50hz", generator="glef")}
+    for task, used in (("speech features", "deepspeech"), ("emotional pictures", "glef")):
+        assert own[task]["used"].startswith(used) and own[task]["stands_for"].startswith("nothing")
+        assert not packaged[task]["stands_for"].startswith("nothing")

@@ -170,6 +170,24 @@ def test_the_param_of_a_rule_changes_with_the_bytes(good: Path) -> None:
     assert weights.on_missing_of(third) == "stand_in"
 
 
+@pytest.mark.parametrize("word", sorted(weights.EXPORTS))
+def test_exports_without_an_entry_reach_their_rules_too(word: str, folder: Path) -> None:
+    """A policy of "error" and a changed file count for them as for files with a known hash."""
+    config = {"speech": {"extractor": word}, "weights": {"on_missing": "error"}}
+    missing = weights.weights_param(config, "speech")
+    assert weights.on_missing_of(missing) == "error"
+    assert weights.files_of(missing) == {word: weights.MISSING}
+    path = weights.weights_folder() / weights.EXPORTS[word]
+    if path.suffix != ".onnx":
+        path.mkdir()
+        (path / "config.json").write_text("{}")
+        path /= "model.safetensors"
+    path.write_bytes(b"one")
+    first = weights.weights_param(config, "speech")
+    path.write_bytes(b"two")
+    assert len({missing, first, weights.weights_param(config, "speech")}) == 3
+
+
 def test_every_entry_is_complete() -> None:
     for entry in weights.weight_files().values():
         assert entry.file and entry.licence and entry.forbids and entry.home, entry.name

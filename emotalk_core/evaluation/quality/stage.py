@@ -84,6 +84,7 @@ def summary(
     extractor: str,
     settings: QualitySettings,
     chosen: str = "",
+    generator: str = "geometric",
 ) -> dict[str, Any]:
     """The content of quality.json."""
     total = manifest.n_frames
@@ -117,7 +118,7 @@ def summary(
             "reprojection_error_px": _numbers(track["reprojection_error"].astype(np.float64)),
             "lip_opening": _numbers(track["lip_opening"].astype(np.float64)),
         },
-        "stand_ins": stand_ins(extractor, chosen),
+        "stand_ins": stand_ins(extractor, chosen, generator),
     }
 
 
@@ -177,11 +178,13 @@ def check_quality(
     settings: QualitySettings,
     audio: Path | None = None,
     chosen: str = "",
+    generator: str = "geometric",
 ) -> None:
     """Check that all artifacts agree and say what is wrong with which frames.
 
     Without `audio` the clipping check is skipped. `chosen` says which of the paper's own networks
-    the configuration chooses and which files are there (`weights.weights_param`).
+    the configuration chooses and which files are there (`weights.weights_param`), `generator` who
+    makes its emotional pictures.
 
     Raises:
         ArtifactError: an artifact has another number of frames than the manifest.
