@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from functools import lru_cache
@@ -13,6 +14,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, ValidationError
 
 from emotalk_core.errors import ConfigError, InputError
+from emotalk_core.types.metrics import ALL_CLIPS
 from emotalk_core.types.names import check_subject_name
 
 SCHEMA_FILE = Path(__file__).parent / "config_schema.json"
@@ -41,6 +43,9 @@ def checked_config(config: Mapping[str, Any]) -> dict[str, Any]:
     plain = json.loads(json.dumps(config))  # OrderedDict and tuples of YAML readers become plain
     mistakes = [line for error in _errors(plain) for line in _explain(error)]
     mistakes += _bad_names(plain)
+    mistakes += [f"{key}={value}: wanted a finite number" for key, value in _endless(plain)]
+    if not mistakes:
+        mistakes += _contradictions(_with_defaults(plain, schema()))
     if mistakes:
         listing = "\n".join(f"  {n}. {line}" for n, line in enumerate(mistakes, 1))
         raise ConfigError(
@@ -131,6 +136,41 @@ def _bad_names(config: Mapping[str, Any]) -> list[str]:
         except InputError as error:
             mistakes.append(f"subjects: {error}")
     return mistakes
+
+
+def _endless(value: Any, path: str = "") -> Iterator[tuple[str, float]]:
+    """Numbers that are none (.nan, .inf): they pass every range of the schema."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield path, value
+    elif isinstance(value, dict | list):
+        for key, child in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _endless(child, f"{path}.{key}" if path else str(key))
+
+
+def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
+    """Values that are right alone and wrong together; each would end its job, some after hours."""
+    quality, bank = config["quality"], config["emotion_bank"]
+    if quality["min_brightness"] >= quality["max_brightness"]:
+        yield (
+            f"quality.min_brightness={quality['min_brightness']}: wanted less than "
+            f"max_brightness={quality['max_brightness']}"
+        )
+    if bank["holdout_radius"] >= bank["radius"]:
+        yield (
+            f"emotion_bank.holdout_radius={bank['holdout_radius']}: wanted less than "
+            f"radius={bank['radius']}"
+        )
+    if config["normals"]["method"] == "onnx" and not config["normals"]["onnx"]:
+        yield 'normals.onnx="": wanted the path of a model, since normals.method is onnx'
+    for scenario, sounds in config["driving"].items():
+        names = [Path(sound).stem for sound in sounds]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            yield (
+                f"driving.{scenario}: {', '.join(twice)} occurs twice; clips are told apart by "
+                "the file's name without folder and ending: rename one"
+            )
+        if ALL_CLIPS in names:
+            yield f"driving.{scenario}: {ALL_CLIPS!r} names the row over all: rename the file"
 
 
 def _with_defaults(value: Any, node: Mapping[str, Any]) -> Any:

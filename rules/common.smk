@@ -1,5 +1,6 @@
 """Checked configuration, subject sources and the small helpers that every rule file uses."""
 
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -109,7 +110,9 @@ def driving_sounds(scenario):
     """Sound files that drive a scenario: synthesized sentences by name, or the user's own files."""
     names = CONFIG["driving"].get(scenario, [])
     shared = "results/common/speech"
-    return [f"{shared}/{n}.wav" if n.startswith("sentence_") else n for n in names]
+    return [
+        f"{shared}/{n}.wav" if re.fullmatch(r"sentence_\d\d", n) else n for n in names
+    ]
 
 
 def unknown_subject(name):

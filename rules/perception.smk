@@ -123,6 +123,7 @@ rule read_face:
         "../workflow_scripts/read_face.py"
 
 
+# Before training, so that a clip that is refused costs minutes and not an hour.
 rule check_quality:
     input:
         **artifacts(
@@ -142,6 +143,7 @@ rule check_quality:
         **artifacts("quality_json", "quality_png"),
     log:
         f"{SUBJECT}/logs/check_quality.log",
+    priority: 10
     conda:
         ENV
     threads: 1

@@ -93,6 +93,26 @@ def test_all_mistakes_come_in_one_report() -> None:
     assert "../up" in text
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"quality": {"min_brightness": 220}}, "quality.min_brightness=220: wanted less than"),
+        ({"emotion_bank": {"radius": 0.1, "holdout_radius": 0.2}}, "emotion_bank.holdout_radius"),
+        ({"normals": {"method": "onnx"}}, "normals.onnx"),
+        ({"evaluation": {"block_frames": float("nan")}}, "evaluation.block_frames=nan"),
+        ({"ingest": {"size": float("inf")}}, "ingest.size"),
+        ({"driving": {"cross_audio": ["a/x.wav", "b/x.wav"]}}, "x occurs twice"),
+        ({"driving": {"training": ["a/all.wav"]}}, "'all'"),
+        ({"driving": {"emotion": ["sentence_05", "sentence_07"]}}, "driving.emotion"),
+        ({"torso": {"plate_frames": 0}}, "torso.plate_frames=0"),
+    ],
+)
+def test_what_would_end_a_job_late_ends_early(change: dict, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        checked_config(merge(default_config(), change))
+    assert said in str(caught.value)
+
+
 @pytest.mark.parametrize("path", READERS, ids=".".join)
 def test_schema_and_reader_agree(path: tuple[str, ...]) -> None:
     """Same keys, and the same defaults where both have one: code and schema cannot drift."""

@@ -18,6 +18,7 @@ SCORES = {"render_scenarios": 1, "score_method": 1, "collect_metrics": 1, "write
 AFTER_EMOTION = {"train_emotion": 1, "train_avatar": 1, **SCORES}
 AFTER_NORMALS = {
     "estimate_normals": 1,
+    "check_quality": 1,
     "make_emotion_bank": 1,
     "train_mouth": 1,
     "train_face": 1,
@@ -106,7 +107,7 @@ def test_the_paper_generator_is_trained_only_where_it_is_chosen(finished: Path) 
     unused = change_config(finished, {"glef": {"epochs": 11}})
     assert planned_rules(finished, "--configfile", str(unused)) == {}
     chosen = change_config(finished, {"emotion_bank": {"generator": "glef"}})
-    wanted = {"train_glef": 1, "make_emotion_bank": 1, **AFTER_EMOTION}
+    wanted = {"check_quality": 1, "train_glef": 1, "make_emotion_bank": 1, **AFTER_EMOTION}
     assert planned_rules(finished, "--configfile", str(chosen)) == wanted
 
 
@@ -114,11 +115,12 @@ def test_the_paper_generator_is_trained_only_where_it_is_chosen(finished: Path) 
 USERS = {
     "audio_visual_encoder.pth": {
         "extract_speech_features": 1,
+        "check_quality": 1,
         "train_mouth": 1,
         "train_face": 1,
         **AFTER_EMOTION,
     },
-    "syncnet_v2.model": {"train_face": 1, **AFTER_EMOTION},
+    "syncnet_v2.model": {"check_quality": 1, "train_face": 1, **AFTER_EMOTION},
     "2DFAN4-cd938726ad.zip": {"train_glef": 1, "make_emotion_bank": 1, **AFTER_EMOTION},
     "lpips_v0.1_alex.pth": {"score_method": 1, "collect_metrics": 1, "write_tables": 1},
 }

@@ -32,13 +32,12 @@ from emotalk_core.evaluation.metrics.registry import scenario_metrics
 from emotalk_core.evaluation.readers import FaceReaders
 from emotalk_core.media.progress import Progress
 from emotalk_core.media.video import FramesHash
-from emotalk_core.types.metrics import MetricRow
+from emotalk_core.types.metrics import ALL_CLIPS, MetricRow
 
 logger = logging.getLogger(__name__)
 Frames = Iterable[UInt8[np.ndarray, "H W 3"]]
 # Frames of one table row range; called once to read and once to measure, so it must start afresh.
 FrameSource = Callable[[Sequence[int]], Frames]
-ALL_CLIPS = "all"  # the clip column of a row over every frame of a scenario
 HISTORY = 2  # frames a metric may look back (second differences)
 SAME_POINT = 0.02  # a target this close to one of the 12 points is that point (table rounding)
 

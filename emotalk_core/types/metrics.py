@@ -19,6 +19,7 @@ METRIC_COLUMNS = (
     "reference",
     "frames_sha256",
 )
+ALL_CLIPS = "all"  # the clip column of a row over every frame of a scenario
 # Wall times of renders, apart from metrics.csv: they differ from run to run, scores do not.
 SPEED_COLUMNS = (
     "subject",

@@ -31,7 +31,7 @@ from emotalk_core.types.manifest import FPS, Manifest
 logger = logging.getLogger(__name__)
 TRACK_ARRAYS = ("landmarks", "reprojection_error", "valid", "reason", "lip_opening")
 MAX_LISTED = 40  # runs of one check in quality.json; the count is always complete
-# Checks whose frames are refused (left out of training and scores); the others are warnings.
+# Checks whose frames are refused (left out of training); the others are warnings.
 REFUSING = ("no_face", "no_head_mask")
 ADVICE = {
     "no_face": "the face was not found: turned away, covered or out of the picture",
