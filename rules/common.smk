@@ -98,6 +98,18 @@ def memory(megabytes):
     return lambda wildcards, attempt: megabytes * 2 ** (attempt - 1)
 
 
+def training_memory(stage, megabytes):
+    """Memory of a training stage: what it needs with the usual cache, and what the config adds to that."""
+    usual = 1024  # MiB, config.yaml
+    return memory(megabytes + max(0, CONFIG["training"][stage]["cache_mib"] - usual))
+
+
+def users_file(room, key, when=True):
+    """A file of the user's that the config names, as an input: other content reruns its readers."""
+    path = CONFIG[room][key] if when else ""
+    return [path] if path else []
+
+
 def subject_source(wildcards):
     """Path of a subject's video: the user's file, or the synthetic actor's clip."""
     entry = CONFIG["subjects"].get(wildcards.subject)

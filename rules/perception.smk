@@ -45,6 +45,7 @@ rule segment_regions:
 rule estimate_normals:
     input:
         **artifacts("manifest", "video", "track", "cameras", "regions"),
+        onnx=users_file("normals", "onnx", CONFIG["normals"]["method"] == "onnx"),
     output:
         **artifacts("normals"),
     log:
@@ -104,6 +105,7 @@ rule refine_cameras:
 rule read_face:
     input:
         **artifacts("manifest", "video", "track"),
+        openface_csv=users_file("action_units", "openface_csv"),
     output:
         **artifacts("action_units", "valence_arousal"),
     log:

@@ -4,6 +4,7 @@
 rule extract_speech_features:
     input:
         **artifacts("manifest", "audio"),
+        features_npy=users_file("speech", "features_npy"),
     output:
         **artifacts("speech"),
     log:
@@ -22,6 +23,8 @@ rule extract_speech_features:
 
 
 rule synthesize_sentence:
+    input:
+        voice=users_file("synthesis", "voice", CONFIG["synthesis"]["engine"] == "piper"),
     output:
         wav="results/common/speech/sentence_{index}.wav",
     log:

@@ -63,7 +63,7 @@ rule train_mouth:
         ENV
     threads: CONFIG["threads"]["mouth"]
     resources:
-        mem_mb=memory(3000),
+        mem_mb=training_memory("mouth", 3000),
     params:
         settings=settings("training", "mouth"),
         stage="mouth",
@@ -85,10 +85,10 @@ rule train_face:
         f"{SUBJECT}/logs/train_face_{{method}}.log",
     priority: 1  # the longest chain of a run goes through it
     conda:
-        ENV
+        ENV_SPEECH  # features of the sounds that it trains on
     threads: CONFIG["threads"]["face"]
     resources:
-        mem_mb=memory(3000),
+        mem_mb=training_memory("face", 3000),
     params:
         settings=settings("training", "face"),
         sync_loss=settings("sync_loss"),
@@ -121,10 +121,10 @@ rule train_emotion:
     log:
         f"{SUBJECT}/logs/train_emotion_{{method}}.log",
     conda:
-        ENV
+        ENV_SPEECH  # features of the sounds that it trains on
     threads: CONFIG["threads"]["emotion"]
     resources:
-        mem_mb=memory(4000),
+        mem_mb=training_memory("emotion", 4000),
     params:
         settings=settings("training", "emotion"),
         sync_loss=settings("sync_loss"),
@@ -151,7 +151,7 @@ rule train_avatar:
         ENV
     threads: CONFIG["threads"]["avatar"]
     resources:
-        mem_mb=memory(3000),
+        mem_mb=training_memory("avatar", 3000),
     params:
         settings=settings("training", "avatar"),
         stage="avatar",

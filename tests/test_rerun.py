@@ -103,6 +103,22 @@ def test_a_key_that_this_target_does_not_use(finished: Path) -> None:
     assert planned_rules(finished, "--configfile", str(change)) == {}
 
 
+def test_another_content_of_a_users_file_reruns_its_readers(finished: Path, tmp_path: Path) -> None:
+    folder = copy_finished(finished, tmp_path / "users_file")
+    table = folder / "data/openface.csv"
+    table.write_text("frame\n")
+    chosen = (
+        "--configfile",
+        str(change_config(folder, {"action_units": {"openface_csv": str(table)}})),
+    )
+    snakemake(folder, "--cores", "2", *chosen)
+    assert planned_rules(folder, *chosen) == {}
+    later = time.time() + 5
+    table.write_text("frame, other\n")
+    os.utime(table, (later, later))
+    assert planned_rules(folder, *chosen)["read_face"] == 1
+
+
 def test_the_paper_generator_is_trained_only_where_it_is_chosen(finished: Path) -> None:
     unused = change_config(finished, {"glef": {"epochs": 11}})
     assert planned_rules(finished, "--configfile", str(unused)) == {}

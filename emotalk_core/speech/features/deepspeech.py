@@ -38,7 +38,8 @@ class DeepSpeech:
         if not path.is_file():
             raise WeightsError(
                 f"speech.extractor=deepspeech: missing: {path} (docs/weights.md says how to export "
-                "it); or give existing features as speech.features_npy"
+                "it); speech.features_npy takes existing features of the clip, but what else the "
+                "avatar is to say needs the network"
             )
         self._session: Any = open_onnx(path)
 
