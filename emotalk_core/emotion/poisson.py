@@ -73,8 +73,8 @@ def clone_face(
     """The generated face with everything outside the rectangles taken from the frame.
 
     Inside, gradients are those of the generated image; at the rim, colours are the frame's
-    (OpenCV's seamlessClone, NORMAL_CLONE). Flow and depth fade to zero at the rims, so that labels
-    and normals belong to the cloned image.
+    (OpenCV's seamlessClone, NORMAL_CLONE). Flow, depth and the motion of landmarks fade to
+    zero at the rims, so that labels, normals and landmarks belong to the cloned image.
 
     Args:
         frame: the filmed frame, RGB.
@@ -99,4 +99,13 @@ def clone_face(
     width = max(1, round(EDGE_SHARE * eye_distance(face.landmarks)))
     distance = cv2.distanceTransform((inside > 0).astype(np.uint8), cv2.DIST_L2, 3)
     fade = np.clip(distance / width, 0, 1).astype(np.float32)
-    return replace(face, image=image, flow=face.flow * fade[..., None], depth=face.depth * fade)
+    before = np.asarray(landmarks[:, :2], dtype=np.float64)
+    x, y = (face.landmarks - 0.5).astype(np.float32).T[:, None]
+    shown = cv2.remap(fade, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0, :, None]
+    return replace(
+        face,
+        image=image,
+        flow=face.flow * fade[..., None],
+        depth=face.depth * fade,
+        landmarks=before + shown * (face.landmarks - before),
+    )

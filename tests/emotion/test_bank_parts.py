@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -85,6 +86,10 @@ def test_cloning_keeps_the_frame_outside_and_the_gradients_inside(face):
         outside[y0:y1, x0:x1] = False
     assert np.array_equal(cloned.image[outside], face.image[outside])
     assert not cloned.flow[outside].any()
+    kept = np.linalg.norm(cloned.landmarks - face.landmarks, axis=1) < 1e-6
+    columns, rows = np.floor(made.landmarks).astype(int).T
+    far = cv2.erode(outside.astype(np.uint8), np.ones((5, 5), np.uint8))[rows, columns] > 0
+    assert kept[far].all() and not kept.all()  # cheeks stay, brows go
     y0, y1, x0, x1 = boxes[1]
     inside = (slice(y0 + 6, y1 - 6), slice(x0 + 6, x1 - 6))
     error = cloned.image[inside].astype(int) - made.image[inside]
