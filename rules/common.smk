@@ -16,9 +16,9 @@ from _run_progress import follow_run
 from _run_record import clear_stale_lock, mark_run, record_run
 from emotalk_core.code_version import code_version, remember_in
 from emotalk_core.config import block, checked_config
-from emotalk_core.errors import EmotalkError
+from emotalk_core.errors import EmotalkError, InputError
 from emotalk_core.types.metrics import TABLE_FILES
-from emotalk_core.types.names import RESERVED
+from emotalk_core.types.names import RESERVED, check_known_subject
 from emotalk_core.weights import chosen_weights, weights_param
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
@@ -112,9 +112,7 @@ def users_file(room, key, when=True):
 
 def subject_source(wildcards):
     """Path of a subject's video: the user's file, or the synthetic actor's clip."""
-    entry = CONFIG["subjects"].get(wildcards.subject)
-    if entry is None:
-        raise WorkflowError(unknown_subject(wildcards.subject))
+    entry = CONFIG["subjects"][known_subject(wildcards.subject)]
     return entry.get("video") or f"results/common/actor/{wildcards.subject}.mp4"
 
 
@@ -127,10 +125,12 @@ def driving_sounds(scenario):
     ]
 
 
-def unknown_subject(name):
-    """The message for a subject that the configuration does not know."""
-    known = ", ".join(sorted(CONFIG["subjects"]))
-    return f"subject={name}: unknown; known: {known}; add it under `subjects:` in config.yaml"
+def known_subject(name):
+    """A subject that the configuration lists, or the end of the planning with the nearest name."""
+    try:
+        return check_known_subject(name, CONFIG["subjects"])
+    except InputError as error:
+        raise WorkflowError(str(error)) from error
 
 
 @cache
@@ -152,8 +152,8 @@ def present_subjects():
 # Targets are not known to the engine yet while it reads this file: the command line names them.
 for target in [word for word in sys.argv[1:] if word.startswith("results/")]:
     name = Path(target).parts[1] if len(Path(target).parts) > 2 else "common"
-    if name not in {*CONFIG["subjects"], *RESERVED}:
-        raise WorkflowError(unknown_subject(name))
+    if name not in RESERVED:
+        known_subject(name)
 
 
 onstart:

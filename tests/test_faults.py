@@ -35,7 +35,7 @@ def run(checkout: Path, target: str, subjects: dict | None = None) -> str:
 
 def test_unknown_subject_is_named_with_the_known_ones(checkout: Path) -> None:
     text = run(checkout, "results/nobody/metrics.csv")
-    assert "subject=nobody: unknown; known: demo, obama" in text
+    assert "subject='nobody': not among the subjects of config.yaml (demo, obama)" in text
     assert "config.yaml" in text
 
 
@@ -48,7 +48,7 @@ def test_subject_names_that_leave_the_results_folder(checkout: Path, name: str) 
 
 def test_target_outside_of_results(checkout: Path) -> None:
     text = run(checkout, "results/../up/metrics.csv")
-    assert "subject=..: unknown" in text
+    assert "subject='..': wanted 1 to 64 letters" in text
 
 
 def test_all_config_mistakes_in_one_report(checkout: Path) -> None:

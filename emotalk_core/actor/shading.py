@@ -11,7 +11,6 @@ from emotalk_core.actor.face_model import BODY, LASHES, RIGHT_EYE, TONGUE, UPPER
 from emotalk_core.actor.kernels import INNER, OPTIONS
 from emotalk_core.actor.layers import CLOTH, CURTAIN, FIRST_SHELL, FRAME
 from emotalk_core.actor.materials import INNER_MOUTH, LIPS, material_at
-from emotalk_core.types.regions import LABEL
 
 SAMPLES = 2  # per pixel and axis
 EDGE = 0.004  # relative step of inverse depth inside a pixel that asks for all samples
@@ -19,7 +18,6 @@ TONE_STEPS, TONE_WHITE = 4096, 2047.0  # table from linear light to sRGB, entrie
 SHADOW_BIAS = 0.003  # metres behind a blocker that still count as lit
 SHADOW_VARIANCE = 0.0025**2  # metres^2: the depth map's own coarseness
 BLEED = 0.25  # share of a soft shadow that is cut away: hides light leaking behind two blockers
-N_LABELS = len(LABEL)
 # Columns of FrameState.vertices
 POINT, NORMAL, SCREEN, AMBIENT, REST = 0, 3, 6, 9, 11
 

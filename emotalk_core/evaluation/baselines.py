@@ -12,15 +12,10 @@ from emotalk_core.evaluation.metrics.base import CROSS, EMOTION, SELF
 from emotalk_core.perception.landmarks.topology import rigid_points
 from emotalk_core.types.manifest import Manifest
 from emotalk_core.types.metrics import MetricRow
+from emotalk_core.types.renders import TEST_CLIP, point_clip
 
-TEST_CLIP = "test"  # clip name of the held-out part of the subject's own video
 COMPUTED = "computed"  # evaluator of numbers that follow from the protocol alone
 TOP_K = 3  # METHOD 1.6: frame-wise top-3 of 8 classes
-
-
-def point_clip(valence: float, arousal: float) -> str:
-    """Clip name of an evaluation point, e.g. "v+0.74_a+0.31"."""
-    return f"v{valence:+.2f}_a{arousal:+.2f}"
 
 
 def chance_values() -> dict[tuple[str, str], float]:

@@ -17,8 +17,8 @@ from emotalk_core.media.tables import check_length, read_arrays, read_manifest, 
 from emotalk_core.media.video import VideoReader
 from emotalk_core.types.manifest import Manifest
 from emotalk_core.types.regions import HEAD, TORSO, region_mask
+from emotalk_core.types.renders import RENDER_COLUMNS
 
-RENDER_COLUMNS = ("frame", "clip", "source_frame", "audio_frame", "valence", "arousal")
 MARGIN_SHARE = 4 / 256  # of the picture's height: widens (head) or narrows (head_inner) the mask
 MOUTH_MARGIN = 0.25  # of the mouth's width, around the landmarks' box
 

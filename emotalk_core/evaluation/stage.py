@@ -39,6 +39,7 @@ from emotalk_core.media.tables import check_length, read_table, write_rows, writ
 from emotalk_core.media.video import VideoReader
 from emotalk_core.types.manifest import FPS, SAMPLE_RATE
 from emotalk_core.types.metrics import H264_SCENARIO, SCENARIOS, MetricRow
+from emotalk_core.types.renders import TEST_CLIP
 
 logger = logging.getLogger(__name__)
 
@@ -236,7 +237,7 @@ def score_baselines(
     with SubjectFrames(manifest, video, regions, track) as frames:
         _check_tables(frames.manifest.n_frames, action_units, valence_arousal)
         table = baselines.test_table(frames.manifest)
-        sounds = {baselines.TEST_CLIP: audio}
+        sounds = {TEST_CLIP: audio}
         lips = expected_lips(frames, audio, sounds)
         mean = baselines.mean_frame(frames)
         nearest = baselines.nearest_poses(frames)

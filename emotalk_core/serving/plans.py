@@ -10,8 +10,8 @@ from jaxtyping import Float32
 
 from emotalk_core.emotion.circle import EvaluationPoint
 from emotalk_core.types.manifest import FPS, Manifest
+from emotalk_core.types.renders import TEST_CLIP, point_clip
 
-TEST_CLIP = "test"  # clip name of the held-out part of the subject's own video
 OWN_SOUND = -1  # index of the subject's own features among the sounds
 
 
@@ -32,11 +32,6 @@ class FramePlan:
     sound: int
     audio_frame: int
     emotion: tuple[float, float]
-
-
-def point_clip(valence: float, arousal: float) -> str:
-    """Clip name of an evaluation point, e.g. "v+0.74_a+0.31"."""
-    return f"v{valence:+.2f}_a{arousal:+.2f}"
 
 
 def ping_pong(count: int, index: int) -> int:

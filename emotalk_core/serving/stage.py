@@ -56,10 +56,9 @@ from emotalk_core.types.camera import CameraPath
 from emotalk_core.types.gaussians import Camera
 from emotalk_core.types.manifest import Manifest
 from emotalk_core.types.metrics import SCENARIOS, SPEED_COLUMNS
+from emotalk_core.types.renders import RENDER_COLUMNS
 
 logger = logging.getLogger(__name__)
-
-RENDER_COLUMNS = ("frame", "clip", "source_frame", "audio_frame", "valence", "arousal")
 
 
 @dataclass(frozen=True)

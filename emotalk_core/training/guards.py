@@ -24,17 +24,15 @@ class Guard:
         self._stage = stage
         self.first = 0.0
         self.running = 0.0
-        self._phase_start = -1
         self._silent: set[str] = set()
 
     def numbers(self) -> dict[str, float]:
         """What must survive an interruption."""
         return {"first": self.first, "running": self.running}
 
-    def restore(self, numbers: Mapping[str, float], phase: Phase) -> None:
-        """Inverse of `numbers`, inside `phase`."""
+    def restore(self, numbers: Mapping[str, float]) -> None:
+        """Inverse of `numbers`."""
         self.first, self.running = numbers["first"], numbers["running"]
-        self._phase_start = phase.start
 
     def loss(self, step: int, phase: Phase, total: float, parts: Mapping[str, float]) -> None:
         """Check one step's loss.
@@ -83,7 +81,6 @@ class Guard:
         local = step - phase.start
         if local == 0:
             self._silent = set(groups)
-            self._phase_start = phase.start
         if local >= GRADIENT_STEPS or not self._silent:
             return
         for name in sorted(self._silent):

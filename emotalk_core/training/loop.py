@@ -248,7 +248,7 @@ class Loop:
         self._adam.load(state.part("adam"))
         self._growth.load(state.part("growth"))
         self._mean.load(state.part("mean"), next(self._module.parameters()).device)
-        self._guard.restore(state.numbers, phase_at(run.phases, state.step))
+        self._guard.restore(state.numbers)
         logger.info(
             "stage %s continues at step %d of %d", run.stage, state.step, run.phases[-1].stop
         )

@@ -14,7 +14,6 @@ from emotalk_core.actor.identity import random_identity
 from emotalk_core.actor.performance import ActorSettings, Performance, perform
 from emotalk_core.actor.renderer import Actor, Rendered
 from emotalk_core.emotion.circle import EvaluationPoint, evaluation_points, packaged_circle
-from emotalk_core.evaluation.baselines import point_clip
 from emotalk_core.evaluation.baselines import test_table as held_out_table
 from emotalk_core.media.audio import write_wav
 from emotalk_core.media.tables import write_arrays, write_manifest, write_table
@@ -23,6 +22,7 @@ from emotalk_core.perception.emotion.classes import CLASSES, ExpressionClasses, 
 from emotalk_core.perception.emotion.reader import NETWORK_COLUMN
 from emotalk_core.perception.tracking.shape import eye_distances, lid_gap, lip_gap
 from emotalk_core.types.manifest import Manifest
+from emotalk_core.types.renders import point_clip
 
 SIZE, SMALL = 256, 64  # px of what is judged, and of the training part that only gives landmarks
 N_TRAIN, N_TEST = 160, 56

@@ -19,7 +19,6 @@ from emotalk_core.media.audio import write_wav
 from emotalk_core.media.tables import write_arrays, write_cameras, write_manifest, write_table
 from emotalk_core.media.video import VideoReader, frames_sha256, write_video
 from emotalk_core.serving.stage import (
-    RENDER_COLUMNS,
     RenderSettings,
     RenderSpeed,
     frames_at_once,
@@ -34,6 +33,7 @@ from emotalk_core.types.camera import CameraPath
 from emotalk_core.types.gaussians import GaussianSet
 from emotalk_core.types.manifest import Manifest
 from emotalk_core.types.metrics import SPEED_COLUMNS
+from emotalk_core.types.renders import RENDER_COLUMNS
 
 SIZE, N_FRAMES = 32, 11
 NAMES = ("manifest", "track", "cameras", "torso", "action_units", "valence_arousal", "speech")

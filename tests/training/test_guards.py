@@ -68,7 +68,7 @@ def test_numbers_survive_a_restart() -> None:
     guard, other = Guard("face"), Guard("face")
     for step in range(10, 100):
         guard.loss(step, phase(), 1.0 / step, {})
-    other.restore(guard.numbers(), phase())
+    other.restore(guard.numbers())
     guard.loss(100, phase(), 0.3, {})
     other.loss(100, phase(), 0.3, {})
     assert guard.numbers() == other.numbers()

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 
 from emotalk_core.emotion.glef.losses import PAPER_WEIGHTS
 
-SOURCES = ("tiny", "published")
-INVERSIONS = ("encoder", "optimise")
-
 
 @dataclass(frozen=True)
 class GlefSettings:

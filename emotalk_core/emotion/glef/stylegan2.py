@@ -120,11 +120,6 @@ class StyleGAN2(nn.Module):
             if isinstance(module, ModulatedConv2d):
                 module.fused = fused
 
-    def mean_latent(self, count: int, generator: torch.Generator) -> Float[Tensor, "1 D"]:
-        """Mean w of `count` random z (the centre of truncation)."""
-        z = torch.randn(count, self.style_dim, generator=generator)
-        return self.style(z.to(self.input.input.device)).mean(0, keepdim=True)
-
     def forward(
         self,
         latents: Float[Tensor, "B D"] | Float[Tensor, "B L D"],

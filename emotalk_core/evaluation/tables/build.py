@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 
 from emotalk_core.emotion.circle import CLASSES, evaluation_points
-from emotalk_core.evaluation.baselines import COMPUTED, point_clip
+from emotalk_core.evaluation.baselines import COMPUTED
 from emotalk_core.evaluation.evaluators import short_label
 from emotalk_core.evaluation.metrics.base import CROSS, EMOTION, SELF, Metric
 from emotalk_core.evaluation.metrics.registry import load_metrics
 from emotalk_core.evaluation.scoring import ALL_CLIPS, target_label
 from emotalk_core.types.metrics import H264_SCENARIO, TRIVIAL_METHODS
+from emotalk_core.types.renders import point_clip
 
 METHOD_NAMES = {
     "ground_truth": "Ground truth",

@@ -19,7 +19,6 @@ WORD = "openface"  # of action_units.reader
 READER_ID = "openface-program"
 TIMEOUT_SECONDS = 6 * 3600.0  # the program needs about 0.1 s a frame; longer means that it hangs
 CONTAINER_IN, CONTAINER_OUT = "/clip", "/openface_out"  # where docker and podman see the folders
-RUNNERS = ("apptainer", "docker", "podman")
 
 
 def command(video: Path, out: Path, program: str, container: str) -> list[str]:

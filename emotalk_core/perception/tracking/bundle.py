@@ -18,7 +18,7 @@ from emotalk_core.geometry.bands import smooth, stiffness
 from emotalk_core.perception.landmarks import topology as tp
 from emotalk_core.perception.tracking.detector_model import DetectorModel, view_features
 from emotalk_core.perception.tracking.expression import solve_expression
-from emotalk_core.perception.tracking.path import Centre, HeadPath, unproject
+from emotalk_core.perception.tracking.path import Centre, HeadPath
 from emotalk_core.perception.tracking.shape import fit_similarity, spread_frames
 
 ROUNDS = 3  # of person and poses in turn
@@ -245,13 +245,3 @@ def solve_shifts(
         shifts[:, :2] += towards * (depth - shifts[:, 2:])
     sideways = smooth(shifts[:, :2], weights, smoothing * stiffness(SHIFT_HZ))
     return HeadPath(rotations, np.concatenate([sideways, depth], axis=1), focal, centre)
-
-
-def metric_points(
-    points: Float[np.ndarray, "T 478 3"],
-    sizes: Float[np.ndarray, " T"],
-    focal: float,
-    centre: Centre,
-) -> Float[np.ndarray, "T 478 3"]:
-    """The detector's points in metric camera space, each frame as far away as its size says."""
-    return unproject(points, focal / sizes, focal, centre)
