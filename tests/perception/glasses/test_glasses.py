@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -151,3 +153,27 @@ def test_a_clip_is_looked_at_frame_by_frame(videos: dict[str, Path]) -> None:
     assert len(bare) == FRAMES
     for picture, frame, truth in zip(bare, worn.frames, worn.rims):
         assert np.abs(picture[truth].astype(int) - frame[truth]).mean() > 20
+
+
+def photograph(package: str, file: str) -> np.ndarray:
+    """A public domain portrait that a package of the test environment brings along, RGB."""
+    found = importlib.util.find_spec(package)
+    assert found is not None and found.origin is not None
+    picture = cv2.imread(str(Path(found.origin).parent / file))
+    assert picture is not None
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+@pytest.mark.parametrize(
+    ("package", "file", "worn"),
+    [
+        ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg", True),
+        ("skimage", "data/astronaut.png", False),
+    ],
+)
+def test_real_people_wear_glasses_or_not(package: str, file: str, worn: bool) -> None:
+    picture = photograph(package, file)
+    with create_detector(static=True) as detector:
+        points = detector.detect(picture)
+    assert points is not None
+    assert GlassesReader([(picture, points[:, :2].astype(float))]).worn == worn
