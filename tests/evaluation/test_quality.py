@@ -70,6 +70,7 @@ def test_a_clean_clip_has_no_faults_and_a_readable_sheet(tiny: TinySubject) -> N
     assert set(faults.values()) == {0}
     assert report["checks"]["silence"]["frames"] > 0
     assert report["refused"] == [] and report["refused_share"] == 0
+    assert report["glasses"]["worn"] is False
     assert {p["task"] for p in report["stand_ins"]} >= {"landmarks", "emotion", "action units"}
     sheet = cv2.imread(str(tiny.folder / "quality.png"))
     assert sheet.shape[1] > sheet.shape[0] > 500

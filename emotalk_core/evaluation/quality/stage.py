@@ -26,6 +26,7 @@ from emotalk_core.media.atomic import atomic_path, write_json
 from emotalk_core.media.audio import read_audio
 from emotalk_core.media.tables import check_length, read_arrays, read_manifest, read_table
 from emotalk_core.media.video import VideoReader, expect_frames
+from emotalk_core.perception.glasses.reader import clip_glasses
 from emotalk_core.types.manifest import FPS, Manifest
 
 logger = logging.getLogger(__name__)
@@ -134,9 +135,16 @@ def _refuse_bad_clip(report: Mapping[str, Any], video: Path, settings: QualitySe
 
 
 def contact_sheet(
-    manifest: Manifest, paths: Mapping[str, Path], failed: Flags, settings: QualitySettings
+    manifest: Manifest,
+    paths: Mapping[str, Path],
+    failed: Flags,
+    settings: QualitySettings,
+    glasses: bool = False,
 ) -> np.ndarray:
-    """Frame, labels, alpha, normals and what lies behind the head for a few frames."""
+    """Frame, labels, alpha, normals and what lies behind the head for a few frames.
+
+    The title says what was found, `glasses` among it: who wears none sees that they were seen.
+    """
     chosen = spread(manifest.n_frames, settings.sheet_frames)
     readers = {name: VideoReader(path) for name, path in paths.items()}
     rows: list[list[np.ndarray]] = [[], [], [], [], []]
@@ -155,9 +163,9 @@ def contact_sheet(
         wrong = [c for c in faults if failed[c][index]]
         names.append(f"frame {index}" + (f": {', '.join(wrong)}" if wrong else ""))
     found = [f"{c.replace('_', ' ')} {int(failed[c].sum())}" for c in faults if failed[c].any()]
-    title = f"{manifest.subject}: {manifest.n_frames} frames, {manifest.n_frames / FPS:.1f} s; " + (
-        f"frames with faults: {', '.join(found)}" if found else "no fault found"
-    )
+    title = f"{manifest.subject}: {manifest.n_frames} frames, {manifest.n_frames / FPS:.1f} s; "
+    title += "glasses; " if glasses else ""
+    title += f"frames with faults: {', '.join(found)}" if found else "no fault found"
     return grid(rows, ("frame", "regions", "head alpha", "normals", "torso"), names, title)
 
 
@@ -213,12 +221,15 @@ def check_quality(
         facts = picture_facts(frames, labels, arrays["landmarks"])
     failed = flags(facts, arrays, sound["silence"], clipped, facts_of.height, settings)
     extractor = str(sound["extractor"])
-    report = summary(facts_of, facts, failed, arrays, extractor, settings, chosen)
+    report = summary(facts_of, facts, failed, arrays, extractor, settings, chosen, generator)
     for name, check in report["checks"].items():
         if check["frames"]:
             logger.info("%s: %d frames (%s)", name, check["frames"], check["meaning"])
     _refuse_bad_clip(report, video, settings)
-    sheet = contact_sheet(facts_of, {n: p for n, (p, _) in pictures.items()}, failed, settings)
+    glasses = clip_glasses(video, arrays["landmarks"], arrays["valid"].astype(bool))
+    report["glasses"] = {"worn": glasses.worn, "frame_px": glasses.area}
+    paths = {name: path for name, (path, _) in pictures.items()}
+    sheet = contact_sheet(facts_of, paths, failed, settings, glasses.worn)
     with atomic_path(quality_png) as temporary:
         temporary.write_bytes(encode(sheet))
     write_json(quality_json, report)

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Float32, UInt8
 
 from emotalk_core.media.video import VideoReader, read_video
 from emotalk_core.perception.glasses.retouch import rim_mask, without_glasses
+from emotalk_core.perception.landmarks import topology as tp
 from emotalk_core.perception.parsing.packaged import PartReader
 from emotalk_core.perception.parsing.tasks import GLASSES
 from emotalk_core.perception.tracking.shape import spread_frames
@@ -41,7 +42,11 @@ class GlassesReader:
         path: Path | None = None,
     ) -> None:
         self._reader = PartReader(GLASSES, path)
-        crops = [self._reader.read_crop(frame, points) for frame, points in faces]
+        crops = [
+            self._reader.read_crop(frame, points)
+            for frame, points in faces
+            if np.ptp(points[list(tp.rigid_points())], axis=0).min() > 0  # points of a face
+        ]
         self._usual = np.mean(crops, axis=0) if crops else None
         self.area = 0 if self._usual is None else int((self._usual[..., 1] > LIKELY).sum())
 
