@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from emotalk_core.emotion.glef.critics import Critics
-from emotalk_core.emotion.glef.inversion import invert_by_optimisation
+from emotalk_core.emotion.glef.inversion import invert_faces
 from emotalk_core.emotion.glef.losses import PAPER_WEIGHTS, FrameTruth, glef_losses, read_truth
 from emotalk_core.emotion.glef.model import LipAlignedGenerator
 from emotalk_core.emotion.glef.networks import GlefNetworks
@@ -71,10 +71,7 @@ def read_faces(
     for chunk in stack.split(READ_BATCH):
         pictures = chunk.to(device).float() / 255
         truth = read_truth(pictures, networks.critics)
-        latents = networks.invert(pictures)
-        if settings.inversion == "optimise":
-            steps = settings.inversion_steps
-            latents = invert_by_optimisation(networks.generator, pictures, latents, steps)
+        latents = invert_faces(networks, pictures, settings)
         parts.append(
             tuple(t.cpu() for t in (latents, truth.lip_heatmaps, truth.lip_points, truth.identity))
         )

@@ -13,13 +13,16 @@ import torch
 
 from benchmarks.glef import generate, lip_errors, split, subject_faces, train
 from emotalk_core.emotion.glef.actor_faces import ActorFaces
+from emotalk_core.emotion.glef.align import crop_face, crop_transform
 from emotalk_core.emotion.glef.checkpoint import load_glef
 from emotalk_core.emotion.glef.generator import GlefGenerator
+from emotalk_core.emotion.glef.inversion import invert_by_optimisation
 from emotalk_core.emotion.glef.model import LipAlignedGenerator
 from emotalk_core.emotion.glef.networks import load_networks, load_tiny_networks
 from emotalk_core.emotion.glef.settings import GlefSettings
 from emotalk_core.emotion.registry import create_generator
 from emotalk_core.errors import ConfigError, NumericalError, WeightsError
+from emotalk_core.media.checkpoints import load_checkpoint, save_checkpoint
 from emotalk_core.media.tables import read_table, write_arrays, write_manifest
 from emotalk_core.media.video import write_video
 from emotalk_core.training.glef_loop import LOSSES, GlefLoop, read_faces
@@ -145,8 +148,9 @@ def subject(tmp_path_factory) -> dict[str, Path]:
 def test_the_stage_writes_a_checkpoint_that_loads(subject) -> None:
     table = read_table(subject["curves"], ("step", *LOSSES))
     assert len(table) == 2 and np.isfinite(table.to_numpy()).all()
-    model, networks = load_glef(subject["output"])
+    model, networks, settings = load_glef(subject["output"])
     assert networks.shape.size == 64 and not any(p.requires_grad for p in model.parameters())
+    assert settings == GlefSettings(epochs=1, batch=2, n_frames=3)
 
 
 def test_the_generator_behind_the_seam(subject) -> None:
@@ -159,6 +163,27 @@ def test_the_generator_behind_the_seam(subject) -> None:
     assert np.array_equal(made.image[0], face.image[0])  # outside the crop nothing changes
     again = generator.generate(face.image, face.landmarks, 0.5, 0.5, face.person)
     assert np.array_equal(made.image, again.image)
+
+
+def test_a_frame_is_inverted_as_the_training_frames_were(subject, tmp_path) -> None:
+    """Latents by descent belong to the generator before training, in the bank too."""
+    face = draw_face()
+    tensors, facts = load_checkpoint(subject["output"], "glef")
+    facts["settings"] |= {"inversion": "optimise", "inversion_steps": 5}
+    save_checkpoint(tmp_path / "by_descent.safetensors", tensors, "glef", facts)
+    encoder, descent = (
+        create_generator("glef", path)
+        for path in (subject["output"], tmp_path / "by_descent.safetensors")
+    )
+    size = encoder._networks.shape.size
+    matrix = crop_transform(face.landmarks, size, encoder._networks.shape.crop_share)
+    plain, found = (g._invert(face.image, matrix)[0] for g in (encoder, descent))
+    picture = (
+        torch.from_numpy(crop_face(face.image, matrix, size)).permute(2, 0, 1)[None].float() / 255
+    )
+    before = load_networks("tiny").generator
+    assert torch.equal(found, invert_by_optimisation(before, picture, plain, 5))
+    assert not torch.equal(found, plain)
 
 
 def test_what_is_missing_is_said(tmp_path, monkeypatch) -> None:

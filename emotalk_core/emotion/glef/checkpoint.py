@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from emotalk_core.emotion.glef.model import LipAlignedGenerator
 from emotalk_core.emotion.glef.networks import GlefNetworks, load_networks
+from emotalk_core.emotion.glef.settings import GlefSettings
 from emotalk_core.errors import ArtifactError
 from emotalk_core.media.checkpoints import load_checkpoint, save_checkpoint
 
@@ -43,8 +45,10 @@ def save_glef(path: Path, model: LipAlignedGenerator, header: GlefHeader) -> Non
     save_checkpoint(path, tensors, KIND, dataclasses.asdict(header))
 
 
-def load_glef(path: Path, device: str = "cpu") -> tuple[LipAlignedGenerator, GlefNetworks]:
-    """The trained model (frozen, evaluation mode) and the networks around it.
+def load_glef(
+    path: Path, device: str = "cpu"
+) -> tuple[LipAlignedGenerator, GlefNetworks, GlefSettings]:
+    """The trained model (frozen, evaluation mode), the networks before training, and the settings.
 
     Raises:
         ArtifactError: names or shapes do not fit.
@@ -54,7 +58,7 @@ def load_glef(path: Path, device: str = "cpu") -> tuple[LipAlignedGenerator, Gle
     header = GlefHeader(**facts)
     networks = load_networks(header.networks).to(device)
     model = LipAlignedGenerator(
-        networks.generator, networks.emotion, networks.shape, header.lip_branch
+        copy.deepcopy(networks.generator), networks.emotion, networks.shape, header.lip_branch
     )
     frozen = {f"emotion.{name}": value for name, value in networks.emotion.state_dict().items()}
     try:
@@ -62,4 +66,5 @@ def load_glef(path: Path, device: str = "cpu") -> tuple[LipAlignedGenerator, Gle
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise ArtifactError(f"{path}: does not fit g_LEF ({reason}); train it again") from error
-    return model.eval().requires_grad_(False).to(device), networks
+    settings = GlefSettings(**header.settings)
+    return model.eval().requires_grad_(False).to(device), networks, settings

@@ -17,6 +17,7 @@ from emotalk_core.emotion.flow import choose_controls, guarded_flow
 from emotalk_core.emotion.generator import GeneratedFace
 from emotalk_core.emotion.glef.align import crop_face, crop_transform, paste_face
 from emotalk_core.emotion.glef.checkpoint import load_glef
+from emotalk_core.emotion.glef.inversion import invert_faces
 from emotalk_core.emotion.glef.losses import read_truth
 from emotalk_core.perception.landmarks.packaged import FaceMeshLandmarks
 
@@ -36,7 +37,7 @@ class GlefGenerator:
     """
 
     def __init__(self, checkpoint: Path, device: str = "cpu") -> None:
-        self._model, self._networks = load_glef(checkpoint, device)
+        self._model, self._networks, self._settings = load_glef(checkpoint, device)
         tiny = self._networks.shape.size < 256  # px
         self.id = f"glef-{self._networks.shape.size}"
         self.standing_for = "g_LEF with the published networks" if tiny else ""
@@ -77,7 +78,7 @@ class GlefGenerator:
         crop = crop_face(frame, matrix, self._networks.shape.size)
         picture = torch.from_numpy(crop).permute(2, 0, 1)[None].float().to(self._device) / 255
         truth = read_truth(picture, self._networks.critics)
-        found = (self._networks.invert(picture), truth.lip_heatmaps)
+        found = (invert_faces(self._networks, picture, self._settings), truth.lip_heatmaps)
         with self._lock:
             self._known[key] = found
             while len(self._known) > KEPT_FRAMES:

@@ -12,12 +12,31 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from emotalk_core.emotion.glef.networks import GlefNetworks
+from emotalk_core.emotion.glef.settings import GlefSettings
 from emotalk_core.emotion.glef.stylegan2 import StyleGAN2
 
 RATE = 0.05  # Adam's; EmoStyle projects with 0.01 and 450 steps onto one w, here all styles move
 RAMP_UP, RAMP_DOWN = 0.05, 0.25  # shares of the steps in which the rate rises and falls
 SIDE = 256  # px; larger pictures are compared at this size, as EmoStyle does
 PULL = 1e-3  # weight of the squared distance to the start: latents stay where edits work
+
+
+def invert_faces(
+    networks: GlefNetworks, images: Float[Tensor, "B 3 S S"], settings: GlefSettings
+) -> Float[Tensor, "B L D"]:
+    """Latents as the settings want them: the same way in training and wherever it is used.
+
+    Args:
+        networks: as they are before training; a tuned generator needs other latents.
+        images: aligned, RGB, 0..1.
+        settings: config block `glef`.
+    """
+    latents = networks.invert(images)
+    if settings.inversion == "optimise":
+        steps = settings.inversion_steps
+        latents = invert_by_optimisation(networks.generator, images, latents, steps)
+    return latents
 
 
 def invert_by_optimisation(
