@@ -39,7 +39,7 @@ from emotalk_core.speech.sync.lip_shapes import as_shapes
 from emotalk_core.speech.sync.sounds import LOGMEL, hear
 from emotalk_core.speech.sync.training import SHORTEST, SyncClip, SyncTraining, train_expert
 from emotalk_core.training.inputs import Clip, ClipPaths, read_clip
-from emotalk_core.training.layers import FaceLayer, lip_gap
+from emotalk_core.training.layers.face import FaceLayer, lip_gap
 from emotalk_core.training.loop import Loop, Run
 from emotalk_core.training.prepare import Job, Prepared, SyncPaths, prepare
 from emotalk_core.training.sampling import Sample

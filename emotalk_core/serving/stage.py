@@ -368,17 +368,7 @@ def plan_view(
         np.array(plan.emotion, dtype=np.float32) if use_emotion else None,
         device,
     )
-    return condition, make_camera(drivers.cameras, plan.source_frame, device)
-
-
-def make_camera(cameras: CameraPath, frame: int, device: torch.device) -> Camera:
-    """The camera of one frame as tensors."""
-    return Camera(
-        K=torch.tensor(cameras.Ks[frame], dtype=torch.float32, device=device),
-        viewmat=torch.tensor(cameras.viewmats[frame], dtype=torch.float32, device=device),
-        width=cameras.width,
-        height=cameras.height,
-    )
+    return condition, Camera.of_frame(drivers.cameras, plan.source_frame, device)
 
 
 def to_tensor(frame: UInt8[np.ndarray, "H W 3"], device: torch.device) -> Tensor:

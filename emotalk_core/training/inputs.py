@@ -77,12 +77,7 @@ class Clip:
 
     def camera(self, frame: int, device: torch.device | str) -> Camera:
         """The camera of one frame as tensors."""
-        return Camera(
-            K=torch.tensor(self.cameras.Ks[frame], dtype=torch.float32, device=device),
-            viewmat=torch.tensor(self.cameras.viewmats[frame], dtype=torch.float32, device=device),
-            width=self.cameras.width,
-            height=self.cameras.height,
-        )
+        return Camera.of_frame(self.cameras, frame, device)
 
     @property
     def feature_dim(self) -> int:

@@ -17,7 +17,8 @@ from emotalk_core.media.progress import Progress
 from emotalk_core.training.average import RunningMean
 from emotalk_core.training.growth import SEED_STRIDE, Growth
 from emotalk_core.training.guards import Guard
-from emotalk_core.training.layers import Layer, parameter_groups
+from emotalk_core.training.layers.base import Layer
+from emotalk_core.training.layers.groups import parameter_groups
 from emotalk_core.training.optimiser import NamedAdam
 from emotalk_core.training.sampling import SamplePool, batch_at, sample_at
 from emotalk_core.training.settings import TrainingSettings

@@ -22,7 +22,10 @@ from emotalk_core.media.video import expect_frames
 from emotalk_core.perception.landmarks.topology import rigid_points
 from emotalk_core.training.frames import FrameStore
 from emotalk_core.training.inputs import Bank, Clip, ClipPaths, read_bank, read_clip
-from emotalk_core.training.layers import FaceLayer, FullLayer, Layer, MouthLayer, Scene
+from emotalk_core.training.layers.base import Layer, Scene
+from emotalk_core.training.layers.face import FaceLayer
+from emotalk_core.training.layers.full import FullLayer
+from emotalk_core.training.layers.mouth import MouthLayer
 from emotalk_core.training.sampling import SamplePool
 from emotalk_core.training.settings import TrainingSettings
 from emotalk_core.training.stages import Phase, load_stages, plan_phases

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from emotalk_core.training.layers import Layer
+from emotalk_core.training.layers.base import Layer
 from emotalk_core.training.sampling import Sample, SamplePool
 from emotalk_core.training.stages import Phase
 

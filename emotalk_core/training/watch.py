@@ -16,7 +16,7 @@ from jaxtyping import Int
 from emotalk_core.errors import NumericalError
 from emotalk_core.media.tensorboard import EventFile
 from emotalk_core.training.guards import SHORTEST_PHASE
-from emotalk_core.training.layers import Layer
+from emotalk_core.training.layers.base import Layer
 from emotalk_core.training.sampling import Sample
 from emotalk_core.training.stages import Phase
 
@@ -79,9 +79,10 @@ class Watch:
         if self._events is not None:
             shown = {f"{self._stage}/{name}": value for name, value in numbers.items()}
             self._events.add(step, {f"{self._stage}/loss": loss, **shown})
-        if step == phase.stop - 1 and phase.length >= SHORTEST_PHASE:
+        if step == phase.stop - 1:
             self._judge(phase, numbers.get("lips"))
-            self._compare(phase, numbers.get("psnr"))
+            if phase.length >= SHORTEST_PHASE:
+                self._compare(phase, numbers.get("psnr"))
         return numbers
 
     def _compare(self, phase: Phase, psnr: float | None) -> None:
@@ -103,11 +104,21 @@ class Watch:
         """Name dead and wild lips."""
         if amplitude is None or LIVELY[0] <= amplitude <= LIVELY[1]:
             return
-        text = (
+        found = (
             f"stage {self._stage}, phase {phase.data.name}: lips move {amplitude:.2f} times as far "
-            f"as tracked on training frames, wanted {LIVELY[0]}..{LIVELY[1]}; raise "
-            f"training.{self._stage}.lambda_landmark or landmark_steps, and check that sound and "
-            "picture belong together (manifest.json: av_offset_confidence)"
+            f"as tracked on training frames, wanted {LIVELY[0]}..{LIVELY[1]}; "
+        )
+        if phase.length < SHORTEST_PHASE:
+            if phase.data.name == "motion":
+                logger.warning(
+                    "%s%d steps are too few to teach them, as in preset smoke; use preset small",
+                    found,
+                    phase.length,
+                )
+            return
+        text = (
+            f"{found}raise training.{self._stage}.lambda_landmark or landmark_steps, and check "
+            "that sound and picture belong together (manifest.json: av_offset_confidence)"
         )
         if amplitude < DEAD and phase.data.name == "motion":
             raise NumericalError(text)

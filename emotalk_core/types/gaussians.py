@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from emotalk_core.types.camera import CameraPath
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -23,6 +25,16 @@ class Camera:
     viewmat: Float[Tensor, "4 4"]
     width: int
     height: int
+
+    @classmethod
+    def of_frame(cls, path: CameraPath, frame: int, device: torch.device | str = "cpu") -> Camera:
+        """The camera of one frame of a clip as tensors."""
+        return cls(
+            K=torch.tensor(path.Ks[frame], dtype=torch.float32, device=device),
+            viewmat=torch.tensor(path.viewmats[frame], dtype=torch.float32, device=device),
+            width=path.width,
+            height=path.height,
+        )
 
 
 @dataclass(frozen=True)

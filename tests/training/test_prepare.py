@@ -11,7 +11,7 @@ from benchmarks.left_out import MARGIN, score, without
 from emotalk_core.avatar.methods import get_method
 from emotalk_core.perception.landmarks.topology import LIPS
 from emotalk_core.training.inputs import ClipPaths, read_clip
-from emotalk_core.training.layers import FaceLayer, lip_gap
+from emotalk_core.training.layers.face import FaceLayer, lip_gap
 from emotalk_core.training.prepare import Job, prepare
 from emotalk_core.training.settings import TrainingSettings
 from tests.training.synthetic import make_subject

@@ -11,7 +11,7 @@ import torch
 
 from emotalk_core.errors import NumericalError
 from emotalk_core.losses.context import LossContext
-from emotalk_core.training.layers import Step
+from emotalk_core.training.layers.base import Step
 from emotalk_core.training.sampling import Sample
 from emotalk_core.training.stages import Phase, load_stages
 from emotalk_core.training.targets import inside_mouth
@@ -45,9 +45,9 @@ class MadeUpLayer:
         raise AssertionError("nothing to compare here")
 
 
-def motion_phase() -> Phase:
+def motion_phase(steps: int = 300) -> Phase:
     (motion,) = (phase for phase in load_stages()["face"].phases if phase.name == "motion")
-    return Phase(motion, 100, 400, {"l1": 1.0})
+    return Phase(motion, 100, 100 + steps, {"l1": 1.0})
 
 
 def test_held_out_frame_and_lips_are_shown(tmp_path: Path) -> None:
@@ -70,6 +70,13 @@ def test_dead_lips_are_named(
         return
     watch.look(motion_phase(), 399, 0.1)
     assert ("lips move" in caplog.text) == (outcome == "warn")
+
+
+def test_a_phase_too_short_for_lips_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    """Preset smoke ends in dead lips: a first look, and nobody should take it for more."""
+    caplog.set_level(logging.WARNING)
+    Watch("face", MadeUpLayer(0.02), 7, FRAMES, None).look(motion_phase(120), 219, 0.1)
+    assert "lips move 0.02 times" in caplog.text and "use preset small" in caplog.text
 
 
 @pytest.mark.parametrize(("nearest", "named"), [(19.0, False), (21.0, True), (None, False)])

@@ -36,13 +36,7 @@ def gaussian_views(checkpoint: Path, cameras: Path, frame: int, side: int) -> tu
         The row of three pictures, and the number of face Gaussians.
     """
     avatar, _ = load_avatar(checkpoint, Compute("auto", 1), "cpu")
-    path = read_cameras(cameras)
-    camera = Camera(
-        K=torch.tensor(path.Ks[frame], dtype=torch.float32),
-        viewmat=torch.tensor(path.viewmats[frame], dtype=torch.float32),
-        width=path.width,
-        height=path.height,
-    )
+    camera = Camera.of_frame(read_cameras(cameras), frame)
     gaussians = avatar.face.pose(None)
     paper = torch.full((3,), PAPER)
     with torch.no_grad():

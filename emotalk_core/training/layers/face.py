@@ -1,43 +1,38 @@
-"""What a stage draws: a model and a sample in, predictions and targets for its losses out."""
+"""The layer of stages `face` and `emotion`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import cast
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from emotalk_core.avatar.compositing import paste
-from emotalk_core.avatar.conditions import FrameCondition, make_condition
-from emotalk_core.avatar.crops import crop_camera, full_crop
-from emotalk_core.avatar.model import Avatar, FaceModel, FaceOffsets, MouthModel
+from emotalk_core.avatar.conditions import FrameCondition
+from emotalk_core.avatar.crops import crop_camera
+from emotalk_core.avatar.model import FaceModel, FaceOffsets
 from emotalk_core.losses.context import LandmarkMotion, LossContext, SyncRun
 from emotalk_core.perception.landmarks.topology import (
     BROWS,
     EYES,
-    INNER_LIPS,
-    LIP_CORNERS,
     LIPS,
     LOWER_INNER_LIP,
     N_SURFACE,
     UPPER_INNER_LIP,
 )
-from emotalk_core.training.inputs import Bank, Clip
+from emotalk_core.training.inputs import Bank
+from emotalk_core.training.layers.base import Scene, Step, make_probe
 from emotalk_core.training.sampling import Sample
 from emotalk_core.training.stages import Phase
 from emotalk_core.training.sync_drawing import draw_run
 from emotalk_core.training.sync_judges import LandmarkJudge, PictureJudge
 from emotalk_core.training.sync_runs import SyncPick, SyncSource, lip_points, run_conditions
-from emotalk_core.training.targets import TargetReader
 from emotalk_core.training.teachers import Teachers, mixed_conditions
 
 EXPRESSIVE_WEIGHT = 4.0  # of lip, lid and brow points in the landmark loss (study)
-MOUTH_GAIN = 6.0  # the open mouth covers about a sixth of the rectangle that the mean goes over
-JAW_BLEND = 0.12  # of the lips' width below the lip line, over which the jaw takes over
 LESSON = 24  # mixed sounds a step of the warm start, beside its tracked frames
 SHORT_LESSON = 4  # the same in a step that draws, which would else take much longer
 CALM_STRIDE = 4  # of the other mesh points every fourth keeps the cheeks and the brow in place
@@ -47,152 +42,6 @@ def lip_gap(motion: Float[Tensor, "B L 2"]) -> Float[Tensor, " B"]:
     """How far the inner lips are apart at their middle, less their neutral gap."""
     upper, lower = (LIPS.index(point) for point in (UPPER_INNER_LIP, LOWER_INNER_LIP))
     return motion[:, lower, 1] - motion[:, upper, 1]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step's comparison, and what densification looks at.
-
-    Attributes:
-        context: for the losses.
-        probe: [N,2] zeros that receive the gradient of the projected centres, or None.
-    """
-
-    context: LossContext
-    probe: Float[Tensor, "N 2"] | None = None
-
-
-class Layer(Protocol):
-    """A model as one stage sees it."""
-
-    module: nn.Module
-    gaussians: nn.ParameterDict
-    prefix: str  # of the names of the module's Gaussians that may grow
-
-    def lip_amplitude(self, frames: Int[np.ndarray, " B"]) -> float | None:
-        """Standard deviation of the lip gap over the truth's; None where no lips are moved."""
-        ...
-
-    def step(self, phase: Phase, sample: Sample) -> Step:
-        """Draw one sample."""
-        ...
-
-    def batch(self, phase: Phase, samples: Sequence[Sample]) -> Step:
-        """Compare mesh motion of several frames without drawing."""
-        ...
-
-    def sync_run(self, phase: Phase, seed: int, step: int) -> SyncRun | None:
-        """Lips of consecutive frames beside their sound; None where no expert is given."""
-        ...
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What all layers share.
-
-    Attributes:
-        bank: emotion images, or None.
-        use_emotion: whether (valence, arousal) is given to the model.
-        sync: what the sync loss needs, None where no stage of the method has one.
-        inside: colour of the inside of the mouth, RGB 0..255, behind the lips of drawn runs.
-        frames: training frames whose sound is mixed for what teachers say.
-    """
-
-    clip: Clip
-    reader: TargetReader
-    bank: Bank | None
-    use_emotion: bool
-    device: torch.device
-    sync: SyncSource | None = None
-    inside: Float32[np.ndarray, " 3"] | None = None
-    frames: Int[np.ndarray, " F"] | None = None
-
-    def condition(self, sample: Sample) -> FrameCondition:
-        """Inputs of a sample: a bank image keeps its frame's sound and action units."""
-        table = self.clip.conditions
-        emotion = None
-        if self.use_emotion:
-            emotion = table.emotion[sample.frame]
-            if sample.image is not None and self.bank is not None:
-                emotion = self.bank.emotion[sample.image]
-        return make_condition(
-            table.features, sample.frame, table.action_units[sample.frame], emotion, self.device
-        )
-
-
-def _probe(gaussians: nn.ParameterDict, phase: Phase) -> Float[Tensor, "N 2"] | None:
-    if not phase.data.densify:
-        return None
-    means = gaussians["means"]
-    return torch.zeros(len(means), 2, device=means.device, requires_grad=True)
-
-
-class MouthLayer:
-    """The inside of the mouth, compared only where the frame shows it."""
-
-    def __init__(self, model: MouthModel, scene: Scene) -> None:
-        self.module: nn.Module = model
-        self.gaussians = model.gaussians
-        self.prefix = ""
-        self._model, self._scene = model, scene
-        neutral = scene.clip.neutral
-        right, left = LIP_CORNERS
-        self._blend = JAW_BLEND * float(np.linalg.norm(neutral[right] - neutral[left]))
-        self._lip_line = float(neutral[list(INNER_LIPS), 1].mean())
-
-    def step(self, phase: Phase, sample: Sample) -> Step:
-        """Draw the mouth's rectangle over torso and background."""
-        scene, model = self._scene, self._model
-        camera = scene.clip.camera(sample.frame, scene.device)
-        crop = model.crop(camera)
-        target = scene.reader.read(sample, crop)
-        offsets = model.deform(scene.condition(sample)) if phase.data.deform else None
-        probe = _probe(model.gaussians, phase)
-        drawn = model.draw(offsets, crop_camera(camera, crop), target.behind, probe)
-        motion = None
-        if "landmark" in phase.weights:
-            motion = self._motion(np.array([sample.frame]))
-        shown = target.mouth
-        context = LossContext(
-            image=drawn.rgb * shown,
-            target=target.image * shown,
-            weight=torch.full_like(shown, MOUTH_GAIN),
-            alpha=drawn.alpha,
-            target_alpha=torch.ones_like(shown),
-            alpha_weight=shown,
-            offsets=() if offsets is None else (offsets,),
-            landmarks=motion,
-            backend=model.compute.backend,
-            threads=model.compute.threads,
-        )
-        return Step(context, probe)
-
-    def batch(self, phase: Phase, samples: Sequence[Sample]) -> Step:
-        """Predicted motion of the inside of the mouth beside the tracked motion of the jaw."""
-        frames = np.array([sample.frame for sample in samples])
-        return Step(LossContext(landmarks=self._motion(frames)))
-
-    def sync_run(self, phase: Phase, seed: int, step: int) -> SyncRun | None:
-        """The inside of the mouth has no lips."""
-        return None
-
-    def lip_amplitude(self, frames: Int[np.ndarray, " B"]) -> float | None:
-        """The inside of the mouth has no lips."""
-        return None
-
-    def _motion(self, frames: Int[np.ndarray, " B"]) -> LandmarkMotion:
-        """Lower teeth and tongue go with the lower lip, upper teeth stay with the skull."""
-        clip, model = self._scene.clip, self._model
-        conditions = [self._scene.condition(Sample(int(frame))) for frame in frames]
-        codes = {"audio": model.audio(torch.stack([c.audio for c in conditions]))}
-        points = model.gaussians["means"].detach()
-        predicted = model.branch.motion(points, codes)[..., :2] / clip.eye_distance
-        lips = clip.motion[frames]
-        opened = lips[:, LOWER_INNER_LIP, 1] - lips[:, UPPER_INNER_LIP, 1]
-        share = ((points[:, 1] - self._lip_line) / self._blend).clamp(0.0, 1.0)
-        target = torch.zeros_like(predicted)
-        target[..., 1] = torch.from_numpy(opened).to(points.device)[:, None] * share
-        return LandmarkMotion(predicted, target, torch.ones_like(share))
 
 
 class FaceLayer:
@@ -221,7 +70,7 @@ class FaceLayer:
         target = scene.reader.read(sample, crop)
         condition = scene.condition(sample)
         offsets = model.deform(condition) if phase.data.deform else None
-        probe = _probe(model.gaussians, phase)
+        probe = make_probe(model.gaussians, phase)
         behind = paste(target.behind, target.image, target.mouth)
         drawn = model.draw(
             offsets, crop_camera(camera, crop), behind, target.normals is not None, probe
@@ -403,68 +252,3 @@ def _offset_list(offsets: FaceOffsets | None) -> tuple:
     if offsets is None:
         return ()
     return (offsets.face if offsets.emotion is None else offsets.emotion,)
-
-
-class FullLayer:
-    """The whole composite; geometry and motion of the face are frozen (border fix)."""
-
-    def __init__(self, avatar: Avatar, scene: Scene) -> None:
-        self.module: nn.Module = avatar
-        self.gaussians = avatar.face.gaussians
-        self.prefix = "face."
-        self._avatar, self._scene = avatar, scene
-
-    def step(self, phase: Phase, sample: Sample) -> Step:
-        """Draw the whole frame; opacity and colour of the face and all of the mouth learn."""
-        scene, avatar = self._scene, self._avatar
-        camera = scene.clip.camera(sample.frame, scene.device)
-        crop = full_crop(camera)
-        target = scene.reader.read(sample, crop)
-        condition = scene.condition(sample)
-        with torch.no_grad():
-            offsets = avatar.face.deform(condition) if phase.data.deform else None
-        behind = avatar.behind_face(condition, camera, target.behind)
-        drawn = avatar.face.draw(offsets, camera, behind)
-        compute = avatar.face.compute
-        context = LossContext(
-            image=drawn.rgb,
-            target=target.image,
-            weight=target.weight,
-            backend=compute.backend,
-            threads=compute.threads,
-        )
-        return Step(context)
-
-    def batch(self, phase: Phase, samples: Sequence[Sample]) -> Step:
-        """The border fix draws in every step."""
-        raise NotImplementedError(f"phase {phase.data.name}: the border fix has no landmark phase")
-
-    def sync_run(self, phase: Phase, seed: int, step: int) -> SyncRun | None:
-        """Motion is frozen: there is nothing to bring in sync."""
-        return None
-
-    def lip_amplitude(self, frames: Int[np.ndarray, " B"]) -> float | None:
-        """Nothing moves in this stage."""
-        return None
-
-
-def parameter_groups(module: nn.Module) -> dict[str, list[str]]:
-    """Names of a model's parameters by the groups of stages.toml."""
-    groups: dict[str, list[str]] = {}
-    for name, _ in module.named_parameters():
-        for group in _groups_of(name):
-            groups.setdefault(group, []).append(name)
-    return groups
-
-
-def _groups_of(name: str) -> Sequence[str]:
-    if name.startswith("mouth."):  # of the whole avatar
-        return ("mouth",)
-    if name.startswith("teachers."):
-        return ("teachers",)
-    name = name.removeprefix("face.")
-    if name.startswith("gaussians."):
-        appearance = name.endswith((".opacities", ".sh_dc", ".sh_rest"))
-        return ("gaussians", "appearance") if appearance else ("gaussians",)
-    prefix = "emotion_" if name.startswith("emotion.") else ""
-    return (prefix + ("grid" if name.endswith("grid.tables") else "networks"),)

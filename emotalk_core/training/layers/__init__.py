@@ -1,0 +1,1 @@
+"""What each stage draws and compares: one module a layer, the seam in `base`."""
