@@ -10,6 +10,8 @@ from pathlib import Path
 
 from emotalk_core.errors import EmotalkError
 
+INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
+
 
 def _doctor(_: argparse.Namespace) -> int:
     from emotalk_core.doctor import examine
@@ -97,6 +99,21 @@ def _export_subject(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _mp4(text: str) -> Path:
+    """The name of a video that is written."""
+    path = Path(text)
+    if path.suffix.lower() != ".mp4":
+        raise argparse.ArgumentTypeError(f"{text}: wanted a name that ends in .mp4")
+    return path
+
+
+def _count(text: str) -> int:
+    """A number from 1 on."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: wanted a whole number from 1 on")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="emotalk", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
@@ -108,23 +125,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     weights.set_defaults(run=_weights)
     actor = commands.add_parser("demo-actor", help="a video of the digital actor")
-    actor.add_argument("video", type=Path, help="where the .mp4 goes")
+    actor.add_argument("video", type=_mp4, help="where the .mp4 goes")
     actor.add_argument("--seed", type=int, default=7, help="which person and which words")
     actor.add_argument("--seconds", type=float, default=24.0, help="length of the clip, s")
-    actor.add_argument("--threads", type=int, default=1)
+    actor.add_argument("--threads", type=_count, default=1)
     actor.set_defaults(run=_demo_actor)
     pair = commands.add_parser("compare", help="two runs or methods, frame by frame")
     pair.add_argument("first", type=Path, help="results/SUBJECT, or a folder of subjects")
     pair.add_argument("second", type=Path, help="the other one; may be the same folder")
     pair.add_argument("--method", default="emotalk", help="whose renders are compared")
     pair.add_argument("--other-method", help="of the second folder, where it is another one")
-    pair.add_argument("--block-frames", type=int, default=25, help="frames of a bootstrap block")
-    pair.add_argument("--resamples", type=int, default=1000, help="bootstrap draws")
+    pair.add_argument("--block-frames", type=_count, default=25, help="frames of a bootstrap block")
+    pair.add_argument("--resamples", type=_count, default=1000, help="bootstrap draws")
     pair.add_argument("--csv", type=Path, help="also write the table there")
     pair.set_defaults(run=_compare)
     render = commands.add_parser("render", help="let a trained avatar speak with an emotion")
     render.add_argument("folder", type=Path, help="results folder of the subject: results/obama")
-    render.add_argument("video", type=Path, help="where the .mp4 goes")
+    render.add_argument("video", type=_mp4, help="where the .mp4 goes")
     render.add_argument("--sound", type=Path, help="wav that is spoken; default: the subject's own")
     render.add_argument(
         "--emotion",
@@ -134,8 +151,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     render.add_argument("--seconds", type=float, help="length; default: the whole sound")
     render.add_argument("--method", default="emotalk", help="row of the tables")
-    render.add_argument("--device", default="cpu", help="cpu or cuda")
-    render.add_argument("--threads", type=int, default=1)
+    render.add_argument("--device", default="cpu", choices=("auto", "cpu", "cuda"))
+    render.add_argument("--threads", type=_count, default=1)
     render.set_defaults(run=_render)
     _add_exchange(commands)
     return parser
@@ -165,12 +182,15 @@ def _add_exchange(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one sub-command; an EmotalkError becomes one line on stderr and exit code 1."""
+    """Run one sub-command; what a user can mend becomes one line on stderr and exit code 1."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
         code: int = arguments.run(arguments)
-    except EmotalkError as error:
+    except (EmotalkError, OSError) as error:
         sys.stderr.write(f"emotalk: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("emotalk: interrupted; nothing was written\n")
+        return INTERRUPTED
     return code

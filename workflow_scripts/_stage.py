@@ -65,12 +65,9 @@ class Job:
 
     def device(self) -> str:
         """The configured device; `auto` is CUDA where the node of this job has one."""
-        import torch
+        from emotalk_core.gaussians.backends import compute_device
 
-        wanted: str = self.params.device
-        if wanted != "auto":
-            return wanted
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return compute_device(self.params.device)
 
     def settings(self, kind: type[Settings], param: str = "settings") -> Settings:
         """The rule's own config block as a checked settings record."""

@@ -53,7 +53,9 @@ class ActorSettings:
     def __post_init__(self) -> None:
         wrong = []
         if not 0.2 <= self.seconds <= LONGEST:
-            wrong.append(explain("actor.seconds", self.seconds, f"wanted 0.2..{LONGEST:g} s", "24"))
+            wrong.append(
+                explain("actor.seconds", self.seconds, f"wanted 0.2..{LONGEST:g} s", "use 24")
+            )
         if self.size % 2 or not SMALLEST <= self.size <= LARGEST:
             wanted = f"wanted an even number in {SMALLEST}..{LARGEST} px"
             wrong.append(explain("actor.size", self.size, wanted, "use 384"))

@@ -8,7 +8,7 @@ from functools import cache
 
 import torch
 
-from emotalk_core.errors import BackendUnavailableError
+from emotalk_core.errors import BackendUnavailableError, explain
 from emotalk_core.gaussians import kernels
 
 logger = logging.getLogger(__name__)
@@ -26,6 +26,22 @@ def _why_no_cuda() -> str:
     from emotalk_core.gaussians.raster_cuda import why_gsplat_fails
 
     return why_gsplat_fails()
+
+
+def compute_device(wanted: str) -> str:
+    """Where torch computes: `auto` is CUDA where this machine has one, else the processor.
+
+    Raises:
+        BackendUnavailableError: CUDA was asked for by name and is not there.
+    """
+    there = torch.cuda.is_available()
+    if wanted == "auto":
+        return "cuda" if there else "cpu"
+    if wanted == "cuda" and not there:
+        raise BackendUnavailableError(
+            explain("device", wanted, "torch sees no CUDA device here", "use auto or cpu")
+        )
+    return wanted
 
 
 def available() -> dict[str, str]:

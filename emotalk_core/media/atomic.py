@@ -62,14 +62,21 @@ def write_json(path: Path, data: Any) -> None:
     write_text(path, json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
+def unreadable(path: Path, kind: str, error: Exception) -> ArtifactError:
+    """What to say of an artifact that is not there, or that is broken."""
+    if not Path(path).exists():
+        return ArtifactError(
+            f"{path}: is not there; let it be made first: snakemake --cores all {path}"
+        )
+    return ArtifactError(f"{path}: not readable as {kind} ({error}); delete it and run again")
+
+
 def read_json(path: Path) -> Any:
     """Read JSON; ArtifactError names the file when it is missing or broken."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
-        raise ArtifactError(
-            f"{path}: not readable as JSON ({error}); delete it and run again"
-        ) from error
+        raise unreadable(path, "JSON", error) from error
 
 
 def sha256_file(path: Path) -> str:

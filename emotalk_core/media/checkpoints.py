@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from emotalk_core.errors import ArtifactError
-from emotalk_core.media.atomic import atomic_path
+from emotalk_core.media.atomic import atomic_path, unreadable
 
 FORMAT_VERSION = 1
 METADATA_KEY = "emotalk"
@@ -48,9 +48,7 @@ def load_checkpoint(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str,
             meta = json.loads((data.metadata() or {}).get(METADATA_KEY, "{}"))
             tensors = {name: data.get_tensor(name) for name in data.keys()}  # noqa: SIM118  (not a dict)
     except (OSError, SafetensorError) as error:
-        raise ArtifactError(
-            f"{path}: not readable as safetensors ({error}); delete it and run again"
-        ) from error
+        raise unreadable(path, "safetensors", error) from error
     if meta.get("kind") != kind:
         raise ArtifactError(f"{path}: kind={meta.get('kind')}: wanted {kind}; give the right file")
     if int(meta.get("format_version", 0)) > FORMAT_VERSION:

@@ -12,7 +12,13 @@ import numpy as np
 import pandas as pd
 
 from emotalk_core.errors import ArtifactError
-from emotalk_core.media.atomic import atomic_path, read_json, write_json, write_text
+from emotalk_core.media.atomic import (
+    atomic_path,
+    read_json,
+    unreadable,
+    write_json,
+    write_text,
+)
 from emotalk_core.types.camera import CameraPath
 from emotalk_core.types.manifest import Manifest
 from emotalk_core.types.metrics import METRIC_COLUMNS, MetricRow
@@ -36,9 +42,7 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, skipinitialspace=True, converters=names)
     except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ArtifactError(
-            f"{path}: not readable as CSV ({error}); delete it and run again"
-        ) from error
+        raise unreadable(path, "CSV", error) from error
     missing = [c for c in columns if c not in table.columns]
     if missing:
         raise ArtifactError(
@@ -75,9 +79,7 @@ def read_arrays(path: Path, names: Sequence[str] = ()) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as data:
             arrays = dict(data)
     except (OSError, ValueError) as error:
-        raise ArtifactError(
-            f"{path}: not readable as .npz ({error}); delete it and run again"
-        ) from error
+        raise unreadable(path, ".npz", error) from error
     missing = [n for n in names if n not in arrays]
     if missing:
         raise ArtifactError(f"{path}: arrays {missing} are missing (has {sorted(arrays)}); rerun")

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from emotalk_core.errors import ArtifactError, InputError
-from emotalk_core.media.atomic import atomic_path
+from emotalk_core.media.atomic import atomic_path, unreadable
 from emotalk_core.types.manifest import FPS
 
 # ndarray format -> lossless FFV1 pixel format
@@ -146,9 +146,7 @@ class VideoReader:
             named = {k.lower(): v for k, v in self._container.metadata.items()}
             self.comment: str = named.get("comment", "")
         except (av.FFmpegError, IndexError, OSError) as error:
-            raise ArtifactError(
-                f"{path}: not readable as video ({error}); delete it and run again"
-            ) from error
+            raise unreadable(path, "video", error) from error
         self.fps = int(self._stream.average_rate or FPS)
         codec = self._stream.codec_context
         self.width, self.height = codec.width, codec.height

@@ -19,6 +19,7 @@ from emotalk_core.avatar.model import Compute
 from emotalk_core.code_version import code_version
 from emotalk_core.emotion.circle import EmotionCurve, curve_from_keyframes
 from emotalk_core.errors import ConfigError, explain
+from emotalk_core.gaussians.backends import compute_device
 from emotalk_core.media.atomic import sha256_file
 from emotalk_core.media.audio import read_audio, write_wav
 from emotalk_core.media.progress import track as progress
@@ -95,7 +96,8 @@ def plan_drive(
     Raises:
         ConfigError: no frame is asked for.
     """
-    wanted = sound_frames if seconds is None else min(sound_frames, round(seconds * FPS))
+    asked = sound_frames / FPS if seconds is None else seconds
+    wanted = round(min(asked * FPS, sound_frames)) if np.isfinite(asked) else 0
     if wanted < 1:
         raise ConfigError(explain("seconds", seconds, "wanted at least one frame", "ask for more"))
     points: Float[np.ndarray, "T 2"] = curve.frames(wanted, FPS)
@@ -105,6 +107,23 @@ def plan_drive(
     ]
 
 
+def _check_paths(request: DriveRequest) -> None:
+    """Name what cannot be meant before anything is loaded."""
+    if not (request.folder / "manifest.json").exists():
+        raise ConfigError(
+            explain(
+                "folder",
+                request.folder,
+                "wanted a subject's results (there is no manifest.json)",
+                "give results/NAME, after snakemake --cores all results/NAME/metrics.csv",
+            )
+        )
+    sound, output = request.sound, request.output
+    if sound is not None and output.exists() and sound.exists() and output.samefile(sound):
+        wanted = "wanted another file than the sound, which would be overwritten"
+        raise ConfigError(explain("video", output, wanted, "give a new name"))
+
+
 def drive_avatar(
     request: DriveRequest, backend: str = "auto", threads: int = 1, device: str = "cpu"
 ) -> None:
@@ -112,14 +131,18 @@ def drive_avatar(
 
     Raises:
         ArtifactError: artifacts are missing or do not belong together.
-        ConfigError: the emotion cannot be read or the method has none.
+        BackendUnavailableError: CUDA is asked for and not there.
+        ConfigError: the folder is no subject's, the sound would be overwritten, the emotion cannot
+            be read or the method has none.
     """
+    _check_paths(request)
     curve = parse_emotion(request.emotion)
     has_emotion = get_method(request.method).has_emotion
     if not has_emotion and np.any(curve.points != 0):
         raise ConfigError(
             explain("emotion", repr(request.emotion), f"{request.method} has none", "use emotalk")
         )
+    device = compute_device(device)
     torch.set_num_threads(1)  # the frames themselves are drawn side by side
     at_once = frames_at_once(device, threads)
     at = request.folder

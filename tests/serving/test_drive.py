@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 
 from emotalk_core.cli import main
 from emotalk_core.errors import ConfigError
@@ -43,8 +44,9 @@ def test_plan_follows_curve_and_sound() -> None:
     assert plans[0].emotion == (0, 0) and plans[10].emotion == pytest.approx((0.74, 0.31))
     assert [p.source_frame for p in plans[:7]] == [0, 1, 2, 3, 4, 3, 2]
     assert len(plan_drive(manifest, parse_emotion("sad"), 20, 0, 0.2)) == 5
-    with pytest.raises(ConfigError, match="seconds"):
-        plan_drive(manifest, parse_emotion("sad"), 20, 0, 0.0)
+    for none in (0.0, -1.0, float("nan")):
+        with pytest.raises(ConfigError, match="seconds"):
+            plan_drive(manifest, parse_emotion("sad"), 20, 0, none)
 
 
 def test_the_command_writes_a_video_with_sound(subject: dict[str, Path], tmp_path: Path) -> None:
@@ -70,3 +72,32 @@ def test_an_unknown_word_leaves_nothing(
     folder = subject["manifest"].parent
     assert main(["render", str(folder), str(video), "--emotion", "joyish"]) == 1
     assert "joyish" in capsys.readouterr().err and not video.exists()
+
+
+def test_what_cannot_be_meant_is_refused_before_anything_is_read(
+    subject: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, video = subject["manifest"].parent, tmp_path / "x.mp4"
+    sound = tmp_path / "take.mp4"  # a film whose sound is spoken
+    sound.write_bytes((folder / "hello.wav").read_bytes())
+    assert main(["render", str(tmp_path), str(video)]) == 1
+    assert "there is no manifest.json" in capsys.readouterr().err
+    assert main(["render", str(folder), str(sound), "--sound", str(sound)]) == 1
+    assert "would be overwritten" in capsys.readouterr().err
+    assert sound.read_bytes() == (folder / "hello.wav").read_bytes()
+    for wrong in (["x.txt"], [str(video), "--threads", "0"], [str(video), "--device", "tpu"]):
+        with pytest.raises(SystemExit):
+            main(["render", str(folder), *wrong])
+    if not torch.cuda.is_available():
+        assert main(["render", str(folder), str(video), "--device", "cuda"]) == 1
+        assert "device=cuda: torch sees no CUDA device here" in capsys.readouterr().err
+    assert not video.exists()
+
+
+def test_an_avatar_that_was_not_trained_yet_names_its_command(
+    subject: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "manifest.json").write_bytes(subject["manifest"].read_bytes())
+    assert main(["render", str(tmp_path), str(tmp_path / "x.mp4")]) == 1
+    wanted = f"snakemake --cores all {tmp_path / 'avatars/emotalk/avatar.safetensors'}"
+    assert wanted in capsys.readouterr().err
