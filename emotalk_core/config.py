@@ -92,9 +92,23 @@ def _explain(error: ValidationError) -> Iterator[str]:
         missing = [k for k in known["required"] if k not in error.instance]
         yield f"{where}: key {missing[0]!r} is missing; add it"
     elif error.validator == "type":
-        yield f"{where}={_short(error.instance)}: wanted {_wanted(known)}"
+        yield f"{where}={_short(error.instance)}: wanted {_wanted(known)}{_as_text(error)}"
+    elif error.validator == "oneOf" and not isinstance(error.instance, dict):
+        return  # its type is wrong, which is said already
     else:
         yield f"{where}={_short(error.instance)}: wanted {_wanted(known)} ({error.validator})"
+
+
+def _as_text(error: ValidationError) -> str:
+    """Why a number can arrive as text: Snakemake reads values inside braces of --config so."""
+    try:
+        float(error.instance if isinstance(error.instance, str) else "")
+    except ValueError:
+        return ""
+    kinds = error.schema["type"]
+    if not {"integer", "number"} & set([kinds] if isinstance(kinds, str) else kinds):
+        return ""
+    return ", not text; nested values of --config arrive as text: give them in a --configfile"
 
 
 def _short(value: Any) -> str:
@@ -122,8 +136,10 @@ def _type_words(known: Mapping[str, Any]) -> str:
         return " or ".join(_type_words(k) for k in known["oneOf"])
     if isinstance(kind, list):
         return " or ".join(kind)
-    if kind == "object" and "required" in known:
-        return f"a mapping with {', '.join(known['required'])}"
+    if kind == "object":
+        one_of = known.get("oneOf", [known])
+        keys = [", ".join(choice["required"]) for choice in one_of if "required" in choice]
+        return f"a mapping with {' or '.join(keys)}" if keys else "a mapping"
     return str(kind or "another value")
 
 

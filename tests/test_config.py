@@ -137,3 +137,15 @@ def test_every_key_of_the_schema_is_explained_in_config_yaml() -> None:
     for path in READERS:
         for name in node(path)["properties"]:
             assert f"{name}:" in text, f"{'.'.join(path)}.{name}"
+
+
+def test_a_number_that_arrived_as_text_says_why() -> None:
+    """Snakemake's --config "ingest={size: 128}" hands over the text 128."""
+    with pytest.raises(ConfigError, match=r'ingest\.size="128": .*not text; .*--configfile'):
+        checked_config({"ingest": {"size": "128"}})
+
+
+@pytest.mark.parametrize("subject", ["my.mp4", {}, {"actor": {}, "video": "my.mp4"}])
+def test_a_subject_says_once_what_it_may_be(subject: object) -> None:
+    with pytest.raises(ConfigError, match=r"1 mistake.*\n.*wanted a mapping with video or actor"):
+        checked_config({"subjects": {"me": subject}})
