@@ -17,6 +17,8 @@ class IngestSettings:
         face_share: wanted height of the face (hairline to chin) over the side of the crop.
         second_face_share: another face counts from this share of the main face's height on.
         min_loudness: quietest sound that is accepted: level of its loud parts, 1 = full scale.
+        min_lip_motion: clips whose lips move less are refused, outer eye distances (root mean
+            square over points and frames).
         cuts: what to do with a clip in which picture and head jump from one frame to the next:
             "refuse" it, take its best part ("best_part": the longest one that shows a face), or
             "ignore" the jumps.
@@ -34,6 +36,7 @@ class IngestSettings:
     face_share: float = 0.58
     second_face_share: float = 0.5
     min_loudness: float = 0.002
+    min_lip_motion: float = 0.006
     cuts: str = "refuse"
     correct_offset: bool = True
     min_offset_confidence: float = 0.1

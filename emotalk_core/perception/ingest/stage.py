@@ -27,7 +27,7 @@ from emotalk_core.perception.ingest.lips import sync_points
 from emotalk_core.perception.ingest.settings import IngestSettings
 from emotalk_core.perception.ingest.sound import check_sound, shift_and_fit
 from emotalk_core.perception.ingest.survey import Survey, survey_take
-from emotalk_core.perception.ingest.sync import applied_seconds, measured_offset
+from emotalk_core.perception.ingest.sync import applied_seconds, check_lips_move, measured_offset
 from emotalk_core.perception.ingest.timing import nearest_frames, sample_count
 from emotalk_core.perception.landmarks.packaged import FaceMeshLandmarks
 from emotalk_core.types.manifest import FPS, SAMPLE_RATE, Manifest, train_frames
@@ -78,6 +78,7 @@ def ingest_video(
     with together(manifest, video, audio):
         with VideoWriter(video) as writer:
             points = _write_crops(origin, found, crop, n_frames, settings.size, writer)
+            check_lips_move(source, points, settings.min_lip_motion)
             offset = measured_offset(points, sound)
             applied = applied_seconds(source, offset, n_frames, settings)
             write_wav(audio, shift_and_fit(sound, applied, sample_count(n_frames)))

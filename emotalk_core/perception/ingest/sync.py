@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from emotalk_core.errors import InputError
 from emotalk_core.perception.ingest.settings import IngestSettings
 from emotalk_core.speech.av_offset import OffsetEstimate
-from emotalk_core.speech.sync.lip_shapes import LipFrame
+from emotalk_core.speech.sync.lip_shapes import GAIN, LipFrame
 from emotalk_core.speech.sync.offset import expert_offset
 from emotalk_core.types.manifest import FPS
 
@@ -20,6 +20,33 @@ LOG = logging.getLogger(__name__)
 FEWEST_SECONDS = 5.0  # shorter clips have chance valleys: their offset is written down only
 SURE_SECONDS = 10.0  # from this length on, lips that fit no shift belong to another sound
 FOREIGN = 0.06  # confidence below which no shift fits (other people's sound: up to .05)
+
+
+def check_lips_move(source: Path, points: Float32[np.ndarray, "T 54 2"], least: float) -> None:
+    """Refuse a photo that was made a film, and a person who says nothing.
+
+    Motion is the root mean square over lip points and frames, in outer eye distances; five people
+    who speak have .027 to .035, a photo as a film has .0014.
+
+    Args:
+        source: the clip, for the message.
+        points: what a sync expert reads in each frame, px; nan without a face.
+        least: motion that is wanted.
+
+    Raises:
+        InputError: the lips stand still.
+    """
+    known = np.isfinite(points).all(axis=(1, 2))
+    if not known.any():
+        return  # said elsewhere: every frame lacks its face
+    shapes = LipFrame.fit(points, known).shapes(points[known]) / GAIN
+    motion = float(np.sqrt(shapes.reshape(len(shapes), -1).var(axis=0).mean()))
+    if motion < least:
+        raise InputError(
+            f"{source}: the lips stand still (motion {motion:.4f} outer eye distances, wanted at "
+            f"least {least:g}); give a film of a person who speaks, not a photo (or lower "
+            "ingest.min_lip_motion)"
+        )
 
 
 def measured_offset(

@@ -30,7 +30,7 @@ from tests.video_tools import (
 )
 
 SIZE = 96
-SETTINGS = IngestSettings(size=SIZE)
+SETTINGS = IngestSettings(size=SIZE, min_lip_motion=0.0)  # a portrait that is moved about
 
 
 def ingest(source: Path, folder: Path, settings: IngestSettings = SETTINGS) -> Manifest:
@@ -281,6 +281,12 @@ def test_refusals_name_the_cause_and_leave_nothing(
         ingest(source, out)
     assert "clip.mp4" in str(refusal.value)
     assert not out.exists() or not list(out.iterdir())
+
+
+def test_a_photo_that_was_made_a_film_is_refused(plain: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="lips stand still"):
+        ingest(plain, tmp_path / "out", IngestSettings(size=SIZE))
+    assert not list((tmp_path / "out").glob("*"))
 
 
 def test_missing_file_and_bad_name(tmp_path: Path) -> None:

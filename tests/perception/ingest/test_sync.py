@@ -11,7 +11,7 @@ from emotalk_core.actor.speech_corpus import spoken_clip
 from emotalk_core.errors import InputError
 from emotalk_core.perception.ingest.lips import sync_points
 from emotalk_core.perception.ingest.settings import IngestSettings
-from emotalk_core.perception.ingest.sync import applied_seconds, measured_offset
+from emotalk_core.perception.ingest.sync import applied_seconds, check_lips_move, measured_offset
 from emotalk_core.speech.av_offset import OffsetEstimate
 from emotalk_core.speech.sync.lip_shapes import pack
 
@@ -65,3 +65,13 @@ def test_points_of_a_frame() -> None:
     landmarks = np.arange(478 * 3, dtype=np.float32).reshape(478, 3)
     assert sync_points(landmarks)[0].tolist() == [33 * 3, 33 * 3 + 1]
     assert np.isnan(sync_points(None)).all()
+
+
+def test_lips_that_stand_still_are_refused() -> None:
+    points = pack(spoken_clip(5002, 8.0).landmarks)
+    points[40:44] = np.nan
+    check_lips_move(CLIP, points, 0.006)
+    noise = np.random.default_rng(0).normal(0.0, 0.1, points.shape)  # px, of a detector
+    photo = (np.repeat(points[:1], len(points), axis=0) + noise).astype(np.float32)
+    with pytest.raises(InputError, match=r"clip\.mp4: the lips stand still \(motion 0\.00"):
+        check_lips_move(CLIP, photo, 0.006)
