@@ -34,7 +34,6 @@ from emotalk_core.emotion.measures import eye_distance, lip_opening
 from emotalk_core.evaluation.driven import DrivenClip
 from emotalk_core.evaluation.metrics.sync import near_confidence
 from emotalk_core.evaluation.sync_judge import SyncJudge
-from emotalk_core.media.tables import read_manifest
 from emotalk_core.media.video import VideoReader
 
 POINTS = np.array([(p.valence, p.arousal) for p in evaluation_points()])
@@ -141,24 +140,17 @@ def open_avatar(subject: Subject, method: str) -> Draw:
     """A function (frame, (valence, arousal)) -> picture of a trained avatar, own sound and pose."""
     import torch
 
-    from emotalk_core.avatar.checkpoint import load_avatar
-    from emotalk_core.avatar.model import Compute
+    from emotalk_core.serving.head import open_head
     from emotalk_core.serving.plans import OWN_SOUND, FramePlan
-    from emotalk_core.serving.stage import draw_frames, read_drivers
+    from emotalk_core.serving.stage import draw_frame
 
     torch.set_num_threads(1)
-    at = subject.folder
-    checkpoint = at / "avatars" / method / "avatar.safetensors"
-    avatar, header = load_avatar(checkpoint, Compute(), "cpu")
-    names = ("cameras.json", "action_units.csv", "valence_arousal.csv", "speech.npz")
-    facts = read_manifest(at / "manifest.json")
-    drivers = read_drivers(facts, *(at / name for name in names), [], header["extractor"])
-    behind = VideoReader(at / "torso.mkv")
+    head = open_head(subject.folder, method, [])
+    behind = VideoReader(head.behind)
 
     def draw(index: int, emotion: tuple[float, float]) -> np.ndarray:
-        plans = [FramePlan("point", index, OWN_SOUND, index, emotion)]
-        cpu = torch.device("cpu")
-        return next(iter(draw_frames(avatar, drivers, plans, behind, True, cpu, [], 1)))
+        plan = FramePlan("point", index, OWN_SOUND, index, emotion)
+        return draw_frame(head.avatar, head.drivers, plan, behind[index], True, head.device)
 
     return draw
 

@@ -12,27 +12,19 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from emotalk_core.avatar.checkpoint import load_avatar
-from emotalk_core.avatar.live import live_avatar
 from emotalk_core.avatar.methods import get_method
-from emotalk_core.avatar.model import Compute
 from emotalk_core.code_version import code_version
 from emotalk_core.emotion.circle import EmotionCurve, curve_from_keyframes
 from emotalk_core.errors import ConfigError, explain
-from emotalk_core.gaussians.backends import compute_device
-from emotalk_core.media.atomic import sha256_file
 from emotalk_core.media.audio import read_audio, write_wav
 from emotalk_core.media.progress import track as progress
-from emotalk_core.media.tables import read_manifest
-from emotalk_core.media.video import VideoReader, expect_frames, write_h264
+from emotalk_core.media.video import VideoReader, write_h264
+from emotalk_core.serving.head import open_head
 from emotalk_core.serving.plans import OWN_SOUND, FramePlan, ping_pong
 from emotalk_core.serving.stage import (
-    check_header,
     draw_frames,
     frames_at_once,
     frames_per_second,
-    plan_view,
-    read_drivers,
 )
 from emotalk_core.types.manifest import FPS, SAMPLE_RATE, Manifest
 
@@ -107,23 +99,6 @@ def plan_drive(
     ]
 
 
-def _check_paths(request: DriveRequest) -> None:
-    """Name what cannot be meant before anything is loaded."""
-    if not (request.folder / "manifest.json").exists():
-        raise ConfigError(
-            explain(
-                "folder",
-                request.folder,
-                "wanted a subject's results (there is no manifest.json)",
-                "give results/NAME, after snakemake --cores all results/NAME/metrics.csv",
-            )
-        )
-    sound, output = request.sound, request.output
-    if sound is not None and output.exists() and sound.exists() and output.samefile(sound):
-        wanted = "wanted another file than the sound, which would be overwritten"
-        raise ConfigError(explain("video", output, wanted, "give a new name"))
-
-
 def drive_avatar(
     request: DriveRequest, backend: str = "auto", threads: int = 1, device: str = "cpu"
 ) -> None:
@@ -135,60 +110,41 @@ def drive_avatar(
         ConfigError: the folder is no subject's, the sound would be overwritten, the emotion cannot
             be read or the method has none.
     """
-    _check_paths(request)
     curve = parse_emotion(request.emotion)
-    has_emotion = get_method(request.method).has_emotion
-    if not has_emotion and np.any(curve.points != 0):
+    sound, output = request.sound, request.output
+    if sound is not None and output.exists() and sound.exists() and output.samefile(sound):
+        wanted = "wanted another file than the sound, which would be overwritten"
+        raise ConfigError(explain("video", output, wanted, "give a new name"))
+    if not get_method(request.method).has_emotion and np.any(curve.points != 0):
         raise ConfigError(
             explain("emotion", repr(request.emotion), f"{request.method} has none", "use emotalk")
         )
-    device = compute_device(device)
     torch.set_num_threads(1)  # the frames themselves are drawn side by side
-    at_once = frames_at_once(device, threads)
-    at = request.folder
-    checkpoint = at / "avatars" / request.method / "avatar.safetensors"
-    facts = read_manifest(at / "manifest.json")
-    avatar, header = load_avatar(checkpoint, Compute(backend), device)
-    check_header(header, facts, request.method, checkpoint)
-    expect_frames(at / "torso.mkv", facts.n_frames, "separate_torso")
-    drivers = read_drivers(
-        facts,
-        at / "cameras.json",
-        at / "action_units.csv",
-        at / "valence_arousal.csv",
-        at / "speech.npz",
-        [] if request.sound is None else [request.sound],
-        header["extractor"],
-    )
-    own = request.sound is None
+    sounds = [] if sound is None else [sound]
+    head = open_head(request.folder, request.method, sounds, backend, device)
+    at_once = frames_at_once(head.device.type, threads)
+    facts, drivers = head.manifest, head.drivers
+    own = sound is None
     length = facts.n_train if own else len(drivers.sounds[0])
     plans = plan_drive(facts, curve, length, OWN_SOUND if own else 0, request.seconds)
     provenance = {
-        "made_by": "emotalk",
-        "what": "synthetic talking head rendered from a trained avatar",
-        "subject": facts.subject,
-        "source_sha256": facts.source_sha256,
-        "method": request.method,
-        "avatar_sha256": sha256_file(checkpoint),
-        "sound": facts.source_name if own else str(request.sound),
+        **head.provenance(),
+        "sound": facts.source_name if own else str(sound),
         "emotion": request.emotion,
         "code_version": code_version("serving.drive"),
     }
-    samples = read_audio(at / "audio.wav" if request.sound is None else request.sound)
-    with tempfile.TemporaryDirectory() as scratch, VideoReader(at / "torso.mkv") as behind:
+    samples = read_audio(head.own_sound if sound is None else sound)
+    with tempfile.TemporaryDirectory() as scratch, VideoReader(head.behind) as behind:
         spoken = Path(scratch) / "spoken.wav"
         write_wav(spoken, samples[: len(plans) * SAMPLE_RATE // FPS])
         times: list[float] = []
-        where = torch.device(device)
-        some = plans[:: -(-len(plans) // SURVEYED)]
-        views = [plan_view(drivers, plan, has_emotion, where) for plan in some]
         frames = draw_frames(
-            live_avatar(avatar, views),
+            head.live(plans[:: -(-len(plans) // SURVEYED)]),
             drivers,
             plans,
             behind,
-            has_emotion,
-            where,
+            head.has_emotion,
+            head.device,
             times,
             at_once,
         )

@@ -336,24 +336,38 @@ def draw_frames(
         NumericalError: a frame holds NaN or infinity.
     """
 
-    def draw(number: int, plan: FramePlan, picture: UInt8[np.ndarray, "H W 3"]) -> np.ndarray:
+    def draw(plan: FramePlan, picture: UInt8[np.ndarray, "H W 3"]) -> np.ndarray:
         begin = time.perf_counter()
-        condition, camera = plan_view(drivers, plan, use_emotion, device)
-        background = to_tensor(picture, device)
-        with torch.no_grad():
-            image = avatar(condition, camera, background)
-        if not math.isfinite(float(image.sum())):  # one pass; NaN and infinity survive a sum
-            raise NumericalError(
-                f"rendered frame {number} (clip {plan.clip}) is not finite; the avatar diverged, "
-                "lower the learning rates and train it again"
-            )
-        frame = to_frame(image)  # copies to the host, so that an accelerator has finished too
+        frame = draw_frame(avatar, drivers, plan, picture, use_emotion, device)
         times.append(time.perf_counter() - begin)
         return frame
 
-    yield from side_by_side(
-        draw, ((k, plan, behind[plan.source_frame]) for k, plan in enumerate(plans)), threads
-    )
+    yield from side_by_side(draw, ((plan, behind[plan.source_frame]) for plan in plans), threads)
+
+
+def draw_frame(
+    avatar: Drawer,
+    drivers: Drivers,
+    plan: FramePlan,
+    behind: UInt8[np.ndarray, "H W 3"],
+    use_emotion: bool,
+    device: torch.device,
+) -> UInt8[np.ndarray, "H W 3"]:
+    """One composited frame over what lies `behind` the head, RGB uint8.
+
+    Raises:
+        NumericalError: it holds NaN or infinity.
+    """
+    condition, camera = plan_view(drivers, plan, use_emotion, device)
+    background = to_tensor(behind, device)
+    with torch.no_grad():
+        image = avatar(condition, camera, background)
+    if not math.isfinite(float(image.sum())):  # one pass; NaN and infinity survive a sum
+        raise NumericalError(
+            f"rendered frame {plan.audio_frame} of clip {plan.clip} is not finite; the avatar "
+            "diverged, lower the learning rates and train it again"
+        )
+    return to_frame(image)  # copies to the host, so that an accelerator has finished too
 
 
 def plan_view(
