@@ -74,6 +74,20 @@ def _render(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _view(arguments: argparse.Namespace) -> int:
+    from emotalk_core.serving.viewer import ViewerSettings, view_avatar
+
+    settings = ViewerSettings(arguments.host, arguments.port, arguments.threads)
+    view_avatar(
+        folder=arguments.folder,
+        method=arguments.method,
+        sounds=arguments.sound,
+        settings=settings,
+        device=arguments.device,
+    )
+    return 0
+
+
 def _import_subject(arguments: argparse.Namespace) -> int:
     from emotalk_core.perception.exchange.importing import import_subject
 
@@ -150,10 +164,21 @@ def _parser() -> argparse.ArgumentParser:
         '"0:neutral 2:happy 4.5:-0.6,0.2"',
     )
     render.add_argument("--seconds", type=float, help="length; default: the whole sound")
-    render.add_argument("--method", default="emotalk", help="row of the tables")
-    render.add_argument("--device", default="cpu", choices=("auto", "cpu", "cuda"))
-    render.add_argument("--threads", type=_count, default=1)
     render.set_defaults(run=_render)
+    view = commands.add_parser("view", help="speak and feel live, on a page in the browser")
+    view.add_argument("folder", type=Path, help="results folder of the subject: results/obama")
+    view.add_argument(
+        "--sound", type=Path, nargs="+", default=[], help="sounds that the page offers"
+    )
+    view.add_argument(
+        "--host", default="127.0.0.1", help="other than loopback: others can use it too"
+    )
+    view.add_argument("--port", type=int, default=8765, help="0: any that is free")
+    view.set_defaults(run=_view)
+    for command, threads in ((render, 1), (view, 2)):
+        command.add_argument("--method", default="emotalk", help="row of the tables")
+        command.add_argument("--device", default="cpu", choices=("auto", "cpu", "cuda"))
+        command.add_argument("--threads", type=_count, default=threads)
     _add_exchange(commands)
     return parser
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import wave
 from pathlib import Path
 
@@ -49,13 +50,21 @@ def read_audio(path: Path, sample_rate: int = SAMPLE_RATE) -> Float32[np.ndarray
     return np.concatenate(pieces).astype(np.float32) / (INT16_MAX + 1)
 
 
-def write_wav(
-    path: Path, samples: Float32[np.ndarray, " S"], sample_rate: int = SAMPLE_RATE
-) -> None:
-    """Write mono float samples in [-1,1] as 16-bit PCM wav, whole or not at all."""
+def wav_bytes(samples: Float32[np.ndarray, " S"], sample_rate: int = SAMPLE_RATE) -> bytes:
+    """Mono float samples in [-1,1] as a 16-bit PCM wav file."""
     pcm = np.clip(np.round(samples * (INT16_MAX + 1)), -INT16_MAX - 1, INT16_MAX).astype("<i2")
-    with atomic_path(Path(path)) as temporary, wave.open(str(temporary), "wb") as out:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(sample_rate)
         out.writeframes(pcm.tobytes())
+    return file.getvalue()
+
+
+def write_wav(
+    path: Path, samples: Float32[np.ndarray, " S"], sample_rate: int = SAMPLE_RATE
+) -> None:
+    """Write mono float samples in [-1,1] as 16-bit PCM wav, whole or not at all."""
+    with atomic_path(Path(path)) as temporary:
+        temporary.write_bytes(wav_bytes(samples, sample_rate))

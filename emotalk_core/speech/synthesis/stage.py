@@ -89,12 +89,23 @@ def synthesize_sentence(*, wav: Path, index: int, settings: SynthesisSettings) -
         InputError: no such sentence, or the engine gives no sound.
     """
     text = sentence(index)
-    spoken = load_engine(settings).speak(text)
+    samples, engine = speak(text, load_engine(settings), settings)
+    LOG.info("%s: %.2f s of %r", engine, len(samples) / SAMPLE_RATE, text)
+    write_wav(wav, samples)
+
+
+def speak(
+    text: str, engine: SynthesisEngine, settings: SynthesisSettings
+) -> tuple[Float32[np.ndarray, " N"], str]:
+    """A text as 16 kHz mono sound, ready to drive an avatar, and the id of what spoke.
+
+    Raises:
+        InputError: the engine gives no sound.
+    """
+    spoken = engine.speak(text)
     if not spoken.samples.any():
         raise InputError(f"synthesis.engine={settings.engine}: no sound for {text!r}; try another")
-    samples = framed(spoken, settings)
-    LOG.info("%s: %.2f s of %r", spoken.engine, len(samples) / SAMPLE_RATE, text)
-    write_wav(wav, samples)
+    return framed(spoken, settings), spoken.engine
 
 
 def framed(spoken: Speech, settings: SynthesisSettings) -> Float32[np.ndarray, " N"]:
