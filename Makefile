@@ -23,6 +23,7 @@ $(STAMP): requirements/runtime.in requirements/build.in requirements/packaged_mo
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation \
 	  -Cwheel.cmake=false -Ceditable.mode=inplace -e .
 	$(MAKE) --no-print-directory kernels
+	@$(BIN)/python -c 'import cv2' || { echo "OpenCV lacks system libraries (above); on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0"; exit 1; }
 	touch $@
 
 $(DEV): $(STAMP) requirements/dev.in

@@ -54,6 +54,7 @@ def examine() -> Iterator[Finding]:
             "" if found else "make install",
             not found,
         )
+    yield _opencv()
     for name in OPTIONAL_PACKAGES:
         found = importlib.util.find_spec(name) is not None
         yield Finding(f"package {name}", "ok" if found else "absent", "optional, GPU only")
@@ -65,6 +66,16 @@ def examine() -> Iterator[Finding]:
     ):
         where = shutil.which(program)
         yield Finding(f"program {program}", "ok" if where else "absent", f"optional: {use}")
+
+
+def _opencv() -> Finding:
+    """OpenCV is there only with the system libraries that its wheel does not bring."""
+    try:
+        import cv2
+    except ImportError as error:
+        note = f"{error}; on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0"
+        return Finding("OpenCV loads", "FAILED", note, fatal=True)
+    return Finding("OpenCV loads", "ok", cv2.__version__)
 
 
 def _backends() -> Iterator[Finding]:

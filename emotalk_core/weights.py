@@ -49,7 +49,7 @@ class WeightFile:
         licence: of the weights, as far as it is stated.
         forbids: what a user must not do with them, in plain words.
         home: page where they are published.
-        url: address that `snakemake weights` fetches; "": only by hand.
+        url: address that `snakemake --cores 1 weights` fetches; "": only by hand.
         used_by: rules or options that read it.
         config: the word that chooses it, "block.key=word"; several are joined by " or ".
         stand_in: what is used when it is absent.
@@ -77,8 +77,8 @@ class WeightSettings:
     Attributes:
         on_missing: "stand_in" (go on with the packaged part, said in log, table and report) or
             "error" (stop with the message).
-        accept: names of files whose licence you have read and accept; `snakemake weights` fetches
-            these and no others.
+        accept: names of files whose licence you have read and accept; `snakemake --cores 1
+            weights` fetches these and no others.
     """
 
     on_missing: str = STAND_IN
@@ -170,7 +170,8 @@ def _is_cut_archive(path: Path) -> bool:
 def message(entry: WeightFile, state: str, on_missing: str) -> str:
     """What is wrong with one file, where it comes from, and what happens now."""
     known = expected_hash(entry)
-    source = f"`snakemake weights` or {entry.url}" if entry.url else f"by hand from {entry.home}"
+    fetched = f"`snakemake --cores 1 weights` or {entry.url}"
+    source = fetched if entry.url else f"by hand from {entry.home}"
     then = (
         f"using {entry.stand_in} instead"
         if on_missing == STAND_IN
