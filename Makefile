@@ -43,6 +43,7 @@ demo: $(STAMP)  ## the whole way on the built-in digital actor: results/demo/rep
 	$(BIN)/snakemake --cores $(CORES) results/demo/metrics.csv results/demo/report.html $(PRESET_FLAG)
 	@echo; echo "metrics:  results/demo/metrics.csv"; echo "report:   results/demo/report.html (opens offline in any browser)"
 	@echo "pictures: results/demo/report.png results/demo/quality.png; lossless renders in results/demo/renders/emotalk/"
+	@echo "live:     $(BIN)/emotalk view results/demo   (a page on which it says what you type)"
 
 test: $(DEV)  ## every test that this machine can run; skips are listed with their reasons
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)

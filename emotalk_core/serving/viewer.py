@@ -87,6 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     server: ViewerServer
     protocol_version = "HTTP/1.1"
+    timeout = 120  # s without a word: a page that was closed leaves its thread
 
     def do_GET(self) -> None:
         """Give the page or what it asks for."""

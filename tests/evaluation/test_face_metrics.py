@@ -85,6 +85,8 @@ def test_lip_correlation_and_amplitude() -> None:
     assert value("lip_amplitude", dead) == 0.0
     lids = [evidence(FaceReading(face(lid=-a)), FaceReading(face(lid=b))) for a, b in pairs]
     assert value("lid_r", lids) == pytest.approx(1.0)
+    open_eyes = [evidence(FaceReading(face(lid=b)), FaceReading(face(lid=b))) for b in (2, 2.1, 2)]
+    assert math.isnan(value("lid_r", open_eyes))  # nobody blinks: it would be of noise
 
 
 def test_lip_audio_r_compares_with_what_the_sound_expects() -> None:
