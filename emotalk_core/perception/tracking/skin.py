@@ -56,7 +56,8 @@ OUTLIER = 3.0  # a frame whose misfit exceeds the median this many times does no
 FLOOR = 1.0e-3
 # Flow errs for many frames alike: frames count as this share of independent ones
 FRAME_SHARE = 0.3
-TAKEN = ("brow", "mouthSmile", "mouthPucker")  # coefficients that it reads better than landmarks do
+PUCKER, JAW = "mouthPucker", "jawOpen"
+TAKEN = ("brow", "mouthSmile", PUCKER)  # coefficients that it reads better than landmarks do
 
 Frames = Iterable[UInt8[np.ndarray, "H W *C"]]
 
@@ -187,13 +188,31 @@ def _moved_back(
     return cv2.remap(picture, x + field[..., 0], y + field[..., 1], cv2.INTER_LINEAR, None, edge)
 
 
-def from_skin(names: Sequence[str]) -> Bool[np.ndarray, " K"]:
-    """Which coefficients the skin decides: those of `TAKEN`, which it reads better.
+def with_skin(
+    expression: Float[np.ndarray, "T 52"],
+    watched: Float[np.ndarray, "T 52"],
+    names: Sequence[str],
+) -> Float[np.ndarray, "T 52"]:
+    """Coefficients of the landmarks with those of `TAKEN` from the skin, which reads them better.
 
     Cheeks and lids that follow it speak with the mouth, and avatars driven by such action units
-    lose their lips (docs/tracking.md).
+    lose their lips (docs/tracking.md). A mouth that opens draws the skin around it together as a
+    pucker does, which landmarks tell apart: of the two readings' difference, what goes with the jaw
+    is taken off.
+
+    Args:
+        expression: as the landmarks alone tell it.
+        watched: the same with `skin_evidence`.
+        names: of the columns.
     """
-    return np.array([name.startswith(TAKEN) for name in names])
+    taken = [name.startswith(TAKEN) for name in names]
+    result = np.where(taken, watched, expression)
+    jaw, pucker = expression[:, names.index(JAW)], names.index(PUCKER)
+    jaw = jaw - jaw.mean()
+    excess = (watched - expression)[:, pucker]
+    slope = float(jaw @ excess) / max(float(jaw @ jaw), 1e-9)
+    result[:, pucker] = np.clip(result[:, pucker] - slope * jaw, 0, 1)
+    return result
 
 
 def skin_response() -> Float[np.ndarray, "52 D"]:

@@ -20,7 +20,7 @@ from emotalk_core.perception.tracking.detector_model import DetectorModel, detec
 from emotalk_core.perception.tracking.expression import Evidence, from_rest, solve_expression
 from emotalk_core.perception.tracking.path import Centre, HeadPath, project, to_camera, unproject
 from emotalk_core.perception.tracking.settings import TrackingSettings
-from emotalk_core.perception.tracking.skin import Watch, from_skin, skin_evidence
+from emotalk_core.perception.tracking.skin import Watch, skin_evidence, with_skin
 from emotalk_core.types.camera import CameraPath
 from emotalk_core.types.manifest import FPS
 
@@ -90,7 +90,7 @@ def solve_head(
         cameras = _cameras(placed.path, width, height)
         motion = watch(cameras, placed.neutral, clip.valid)
         watched = solve.coefficients(skin_evidence(motion, raw))
-        placed = solve.place(np.where(from_skin(person.model.names), watched, raw))
+        placed = solve.place(with_skin(raw, watched, person.model.names))
     path, neutral, observed = placed.path, placed.neutral, clip.points[..., :2]
     drawn = project(to_camera(path, placed.shapes), focal, centre)
     world = _back_project(path, observed, neutral, placed.expression)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jaxtyping import Float, UInt8
 
-from emotalk_core.actor.face_model import landmark_basis
+from emotalk_core.actor.face_model import landmark_basis, load_face_model
 from emotalk_core.actor.identity import random_identity
 from emotalk_core.actor.performance import ActorSettings, perform
 from emotalk_core.actor.truth import render_performance
@@ -21,7 +21,7 @@ from emotalk_core.perception.tracking import skin
 from emotalk_core.perception.tracking.clip import fill_gaps
 from emotalk_core.perception.tracking.measure_skin import measure_skin
 from emotalk_core.perception.tracking.settings import TrackingSettings
-from emotalk_core.perception.tracking.skin import SkinMotion, skin_evidence, watch_skin
+from emotalk_core.perception.tracking.skin import SkinMotion, skin_evidence, watch_skin, with_skin
 from emotalk_core.perception.tracking.solve import solve_head
 from emotalk_core.types.camera import CameraPath
 
@@ -93,6 +93,24 @@ def test_unseen_frames_keep_the_first_solution() -> None:
     own = expression @ made.response
     assert np.allclose(made.values[2], own[2])
     assert np.allclose(made.values[[0, 5]], own[seen].mean(axis=0))
+
+
+def test_an_open_jaw_is_no_pucker() -> None:
+    names = tuple(load_face_model().expression_names)
+    rng = np.random.default_rng(2)
+    expression, watched = np.full((2, 200, 52), 0.3)
+    jaw, pucker = names.index("jawOpen"), names.index("mouthPucker")
+    expression[:, jaw] = rng.uniform(0, 0.8, 200)
+    lips = rng.uniform(0.2, 0.5, 200)
+    watched[:, pucker] = lips + 0.2 * (expression[:, jaw] - expression[:, jaw].mean())
+    watched[:, names.index("browInnerUp")] = 0.7
+    watched[:, names.index("cheekPuff")] = 0.9  # not the skin's to tell
+    found = with_skin(expression, watched, names)
+    assert np.corrcoef(found[:, pucker], expression[:, jaw])[0, 1] == pytest.approx(0, abs=0.1)
+    assert np.corrcoef(found[:, pucker], lips)[0, 1] > 0.97
+    rest = [i for i, name in enumerate(names) if not name.startswith(skin.TAKEN)]
+    assert np.array_equal(found[:, rest], expression[:, rest])
+    assert (found[:, names.index("browInnerUp")] == 0.7).all()
 
 
 def test_packaged_covariance_is_the_named_one() -> None:
