@@ -19,7 +19,10 @@ GAZE_RANGE = {"In": 30.0, "Out": 30.0, "Up": 14.0, "Down": 21.0}  # degrees at w
 GAZE_HOLD = 0.85  # share of a head turn that the eyes take back to keep looking at the camera
 SACCADE_EVERY = (0.8, 2.5)  # seconds
 SACCADE = 3.0  # degrees, standard deviation
-MOOD_LIMIT = 0.30  # weight of the slow changes of smile and brows
+# The mood: largest weight and rates (Hz) of smile and lowered brows, as lively as two real talkers
+# were when tracked (docs/actor.md)
+SMILE, SMILE_RATES = 0.40, (0.06, 0.5)
+FROWN, FROWN_RATES = 0.55, (0.05, 0.3)
 
 
 def drift(
@@ -121,16 +124,15 @@ def upper_face_weights(
     names: tuple[str, ...],
     rng: np.random.Generator,
 ) -> Float32[np.ndarray, "T 52"]:
-    """Blinks, brows on accents, and a slow mood (smile, frown of the brows)."""
+    """Blinks, brows on accents, and a mood (smile and frown of the brows come and go)."""
     weights = np.zeros((n_frames, len(names)))
     place = {name: k for k, name in enumerate(names)}
     chosen = [a for a in accents if rng.random() < 0.5]
     raised = 0.45 * pulses(n_frames, chosen, 0.15, 0.35)
     raised = raised + 0.25 * np.clip(drift(n_frames, rng, 0.05, 0.3), 0, 1)
-    mood = drift(n_frames, rng, 0.04, 0.15)
-    smile = MOOD_LIMIT * np.clip(mood, 0, 1)
-    frown = MOOD_LIMIT * np.clip(-mood, 0, 1)
+    smile = SMILE * np.clip(drift(n_frames, rng, *SMILE_RATES), 0, 1)
     blink = blink_track(n_frames, rng)
+    frown = FROWN * np.clip(drift(n_frames, rng, *FROWN_RATES), 0, 1)
     weights[:, place["browInnerUp"]] = raised
     for side in ("Left", "Right"):
         weights[:, place[f"browOuterUp{side}"]] = 0.8 * raised
