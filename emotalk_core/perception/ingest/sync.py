@@ -19,7 +19,7 @@ LOG = logging.getLogger(__name__)
 
 FEWEST_SECONDS = 5.0  # shorter clips have chance valleys: their offset is written down only
 SURE_SECONDS = 10.0  # from this length on, lips that fit no shift belong to another sound
-FOREIGN = 0.06  # confidence below which no shift fits (other people's sound: up to .05)
+FOREIGN = 0.06  # confidence below which no shift fits (other people's: up to .06 in 30 s)
 
 
 def check_lips_move(source: Path, points: Float32[np.ndarray, "T 54 2"], least: float) -> None:

@@ -118,38 +118,38 @@ def test_rims_stay_while_the_face_moves(point: tuple[float, float]) -> None:
     assert np.array_equal(kept.landmarks, bent.landmarks)  # the face itself moves as before
 
 
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("glasses")
-    paths = {}
-    for name in ("square", NO_GLASSES):
-        paths[name] = folder / f"{name}.mkv"
-        with VideoWriter(paths[name]) as writer:
-            for frame in clip(42, name).frames:
-                writer.write(frame)
-    return paths
+def video(path: Path, seed: int) -> Path:
+    """That person with square frames, as a file."""
+    with VideoWriter(path) as writer:
+        for frame in clip(seed, "square").frames:
+            writer.write(frame)
+    return path
 
 
-def test_landmarks_are_those_of_the_face_behind(videos: dict[str, Path]) -> None:
-    worn, bare = clip(42, "square"), clip(42, NO_GLASSES)
+def test_landmarks_are_those_of_the_face_behind(tmp_path: Path) -> None:
     every = np.ones(FRAMES, bool)
-    seen = ClipLandmarks(worn.landmarks.astype(float), every, ("",) * FRAMES)
-    glasses = clip_glasses(videos["square"], seen.points, every)
-    faces = partial(without_glasses_clip, videos["square"], seen.points, glasses)
-    found = behind_glasses(faces, seen, "facemesh")
-    assert found.valid.all()
     brows = list({*tp.RIGHT_BROW, *tp.LEFT_BROW})
-    errors = [
-        np.linalg.norm((points - bare.landmarks)[:, brows, :2], axis=2).mean()
-        for points in (found.points, worn.landmarks)
-    ]
-    assert errors[0] < 0.9 * errors[1]
+    errors = []  # of people: one person's brows may lie where the frame hides nothing of them
+    for seed in (41, 42, 43, 44):
+        worn, bare = clip(seed, "square"), clip(seed, NO_GLASSES)
+        seen = ClipLandmarks(worn.landmarks.astype(float), every, ("",) * FRAMES)
+        path = video(tmp_path / f"{seed}.mkv", seed)
+        glasses = clip_glasses(path, seen.points, every)
+        found = behind_glasses(
+            partial(without_glasses_clip, path, seen.points, glasses), seen, "facemesh"
+        )
+        assert found.valid.all()
+        away = [(points - bare.landmarks)[..., :2] for points in (found.points, worn.landmarks)]
+        errors.append([np.linalg.norm(a, axis=2)[:, brows].mean() for a in away])
+    behind, in_front = np.mean(errors, axis=0)
+    assert behind < 0.75 * in_front
 
 
-def test_a_clip_is_looked_at_frame_by_frame(videos: dict[str, Path]) -> None:
+def test_a_clip_is_looked_at_frame_by_frame(tmp_path: Path) -> None:
     worn = clip(42, "square")
-    glasses = clip_glasses(videos["square"], worn.landmarks, np.ones(FRAMES, bool))
-    bare = list(without_glasses_clip(videos["square"], worn.landmarks, glasses))
+    path = video(tmp_path / "square.mkv", 42)
+    glasses = clip_glasses(path, worn.landmarks, np.ones(FRAMES, bool))
+    bare = list(without_glasses_clip(path, worn.landmarks, glasses))
     assert len(bare) == FRAMES
     for picture, frame, truth in zip(bare, worn.frames, worn.rims):
         assert np.abs(picture[truth].astype(int) - frame[truth]).mean() > 20

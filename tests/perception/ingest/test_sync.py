@@ -48,7 +48,7 @@ def test_clips_that_cannot_be_brought_together_are_refused() -> None:
 
 
 def test_the_expert_finds_shifts_of_a_synthetic_speaker() -> None:
-    clip, other = spoken_clip(5002, 8.0), spoken_clip(5003, 8.0)
+    clip = spoken_clip(5002, 8.0)
     points = pack(clip.landmarks)
     points[40:44] = np.nan
     for seconds in (-0.12, 0.0, 0.07):
@@ -57,8 +57,16 @@ def test_the_expert_finds_shifts_of_a_synthetic_speaker() -> None:
         found = measured_offset(points, late)
         assert found.seconds == pytest.approx(seconds, abs=0.021)
         assert found.confidence > 0.2
-    assert measured_offset(points, other.samples).confidence < 0.1
     assert measured_offset(np.full_like(points, np.nan), clip.samples).confidence == 0.0
+
+
+def test_sounds_of_other_people_fit_far_worse_than_the_own() -> None:
+    clips = [spoken_clip(seed, 16.0) for seed in (5002, 5003, 5004)]
+    for own, lips in enumerate(clips):
+        points = pack(lips.landmarks)
+        sure = [measured_offset(points, sound.samples).confidence for sound in clips]
+        assert sure.pop(own) > 0.4
+        assert max(sure) < 0.1
 
 
 def test_points_of_a_frame() -> None:
