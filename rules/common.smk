@@ -156,6 +156,20 @@ for target in [word for word in sys.argv[1:] if word.startswith("results/")]:
         known_subject(name)
 
 
+def check_device():
+    """End before the first job when a job of this run, on this machine, names a device that is not here."""
+    jobs = workflow.dag.needrun_jobs()
+    if not workflow.local_exec or not any("device" in j.params.keys() for j in jobs):
+        return
+    from emotalk_core.gaussians.backends import compute_device
+
+    try:
+        compute_device(DEVICE)
+    except EmotalkError as error:
+        raise WorkflowError(str(error)) from None
+
+
 onstart:
+    check_device()
     record_run()
     RUN_PROGRESS.begin()

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from tests.pipeline_tools import copy_checkout, snakemake
 from tests.video_tools import babble, face_frame, write_clip
 
 pytestmark = pytest.mark.pipeline
+TRAINED = "results/demo/metrics.csv"
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +59,18 @@ def test_all_config_mistakes_in_one_report(checkout: Path) -> None:
     done = snakemake(checkout, "-n", "--configfile", str(file), check=False)
     assert done.returncode != 0
     assert "2 mistake(s)" in done.stdout and "did you mean 'size'" in done.stdout
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
+def test_a_device_that_is_not_here_ends_the_run_before_its_first_job(checkout: Path) -> None:
+    done = snakemake(
+        checkout, "--cores", "1", "--config", "device=cuda", "--", TRAINED, check=False
+    )
+    assert done.returncode != 0
+    assert "device=cuda: torch sees no CUDA device here" in done.stdout
+    assert not (checkout / "results/common/actor/demo.mp4").exists()
+    plan = snakemake(checkout, "-n", "--config", "device=cuda", "--", TRAINED, check=False)
+    assert plan.returncode == 0  # to be sent to a cluster from here
 
 
 @pytest.mark.parametrize(
