@@ -31,7 +31,9 @@ GRID = 32  # cells of the crop's side
 # Classes of the network that count: neither background, neck nor clothes, which say how a person
 # stands and not where the head's axes lie
 CLASSES = slice(1, 7)  # skin, brows, eyes, mouth, hair, ears
-LARGEST = np.radians(5.0)  # more is no error of axes but a head unlike those measured
+# More than the first is no error of axes but a head unlike those measured, which is turned less and
+# from the second on not at all. Rendered people ask for up to 4.6, a foreign head for 5 to 7
+LARGEST, FOREIGN = np.radians(5.0), np.radians(6.5)
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,9 @@ class AxesReader:
             np.tensordot(self.templates, parts.mean(axis=0), axes=3)
             + (self.view * view_of(rotations).mean(axis=0)).sum(axis=1)
         ).tolist()
-        return np.clip([pitch + self.offset, yaw, 0.0], -LARGEST, LARGEST)
+        asked = np.array([pitch + self.offset, yaw, 0.0])
+        share = np.clip((FOREIGN - np.abs(asked)) / (FOREIGN - LARGEST), 0, 1)
+        return share * np.clip(asked, -LARGEST, LARGEST)
 
 
 def view_of(rotations: Float[np.ndarray, "L 3 3"]) -> Float[np.ndarray, "L 2 3"]:

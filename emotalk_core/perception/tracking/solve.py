@@ -75,6 +75,11 @@ def solve_head(
     centre = centre or (width / 2, height / 2)
     seen, rotations, focal = metric_clip(clip, model, settings.camera_distance, centre)
     person, rotations = bundle.solve_person(seen, clip.valid, rotations, model)
+    alike = model.likeness(person.shape)
+    if alike < 1:  # where features lie tells little about the pose of one who is built otherwise
+        model = model.trusted(alike)
+        person, rotations = bundle.solve_person(seen, clip.valid, rotations, model)
+    logger.info("tracking: like the measured people %.2f (0 to 1)", alike)
     if looks is not None:
         axes = axes_reader().turn(looks.parts, rotations[looks.frames])
         logger.info(

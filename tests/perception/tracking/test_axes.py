@@ -63,10 +63,12 @@ def test_rendered_people_make_a_reader(tmp_path: Path) -> None:
     assert abs(header["offset"]) < np.radians(60)
 
 
-def test_reader_never_turns_far() -> None:
+@pytest.mark.parametrize(("asked", "given"), [(3, 3), (-5, -5), (5.75, 2.5), (7, 0), (-50, 0)])
+def test_reader_never_turns_far_and_leaves_foreign_heads_alone(asked: float, given: float) -> None:
     flat = np.zeros((2, axes.GRID, axes.GRID, 6), np.float32)
-    reader = AxesReader(flat, np.zeros((2, 3), np.float32), 1.0)
-    assert reader.turn(flat, np.eye(3)[None]).tolist() == [axes.LARGEST, 0, 0]
+    reader = AxesReader(flat, np.zeros((2, 3), np.float32), float(np.radians(asked)))
+    turn = np.degrees(reader.turn(flat, np.eye(3)[None]))
+    assert turn == pytest.approx([given, 0, 0], abs=1e-6)
 
 
 def test_pictures_straighten_a_tracked_head() -> None:
