@@ -161,9 +161,13 @@ class DetectorModel:
     def likeness(self, shape: Float[np.ndarray, "478 3"]) -> float:
         """How far a person's points hang together as those of the measured people, 0..1.
 
+        1 of a detector whose people were not measured: there is no trust to take back.
+
         Args:
             shape: the person in the model's axes, metres.
         """
+        if self.person_misfit >= RIGID_MISFIT:
+            return 1.0
         modes = self.person_modes[:, self.chosen].reshape(len(self.person_modes), -1)
         off = (shape - self.person)[self.chosen].ravel()
         weights = np.linalg.solve(

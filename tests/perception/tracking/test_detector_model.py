@@ -59,5 +59,6 @@ def test_axes_of_a_foreign_head_follow_its_face_not_the_measured_people() -> Non
 
 def test_trust_changes_nothing_where_no_people_were_measured() -> None:
     model = detector_model("none")
+    assert model.likeness(foreign(model)) == 1
     assert model.trusted(0.3).person_misfit == pytest.approx(RIGID_MISFIT)
     assert detector_model("facemesh").trusted(1).person_misfit == pytest.approx(0.0005)
